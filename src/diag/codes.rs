@@ -1,0 +1,81 @@
+//! The table of finding codes.
+
+use super::Severity;
+
+/// One kind of finding: its name, usual severity and what it means.
+#[derive(Clone, Copy, Debug)]
+pub struct CodeInfo {
+    /// Kebab-case name, unique.
+    pub name: &'static str,
+    /// The severity it is reported with.
+    pub severity: Severity,
+    /// What it means and what to do about it, in a few sentences.
+    pub description: &'static str,
+}
+
+const fn code(name: &'static str, severity: Severity, description: &'static str) -> CodeInfo {
+    CodeInfo { name, severity, description }
+}
+
+/// Every code that the program itself reports, sorted by name. The `id` of each check in the policies is a code too.
+#[rustfmt::skip]
+pub const CODES: &[CodeInfo] = &[
+    code("ambiguous-setting", Severity::Error, "Two policies of one layer match and give a setting different values. Give one of them a condition that excludes the other, write one policy with `if`/`else`, or move one to another layer."),
+    code("apply-in-flight", Severity::Warning, "An earlier apply or rollback was interrupted. It has been finished or undone before going on; the message says which."),
+    code("circular-functions", Severity::Error, "Functions call each other in a circle. Recursion is refused: it could run forever."),
+    code("circular-settings", Severity::Error, "Settings depend on each other in a circle, so none of them can be decided first. Break the circle by reading a fact instead of a setting."),
+    code("config-corrupt", Severity::Warning, "The target file is not valid in its format, so the stack cannot read it either. It is replaced by the shipped default; the broken bytes are kept and `rollback` restores them."),
+    code("config-default-restored", Severity::Warning, "The target file is missing and was written from the shipped default."),
+    code("config-disagreed", Severity::Warning, "Two keys that mean the same setting held different values. Both now hold the planned one."),
+    code("config-invalid", Severity::Error, "The target file would not satisfy the stack's own schema after the change, so nothing is written."),
+    code("contradicting-limits", Severity::Error, "The limits on a setting leave no value. Both are named; one of them has to give way."),
+    code("driver-missing", Severity::Note, "No NVIDIA driver answers. Everything that only the driver knows is unknown."),
+    code("duplicate-data", Severity::Error, "Two files of one layer define a data table of the same name. Rename one, or move it to a higher layer to replace the other."),
+    code("duplicate-function", Severity::Error, "Two files of one layer define a function of the same name. Rename one, or move it to a higher layer to replace the other."),
+    code("duplicate-id", Severity::Error, "Two policies or checks have the same id. An id names one entry everywhere: in plans, in `disable` and in `--allow`."),
+    code("duplicate-key", Severity::Error, "A key stands twice in one map. Remove one of the two."),
+    code("expired-override", Severity::Warning, "A site or user override has an `expires` date that has passed. Renew it or remove it."),
+    code("expression-failed", Severity::Error, "An expression failed while it was evaluated: an overflow, a division by zero, an index out of range, or too much work. The plan is refused, because a value is missing."),
+    code("expression-syntax", Severity::Error, "An expression is not valid Rhai, or uses a part of Rhai that policies may not use (assignments, loops, `switch`, `eval`, …)."),
+    code("fact-contradiction", Severity::Warning, "Two sources report different values for one fact. The more direct source is used and the other one is shown."),
+    code("fact-impossible", Severity::Warning, "A source reports a value that cannot be true. The fact is treated as unknown."),
+    code("facts-file", Severity::Error, "A facts file does not have the form of `wan22-policy/facts/v1`."),
+    code("gpu-without-driver", Severity::Warning, "The PCI bus shows an NVIDIA GPU, but no driver answers for it. Install or reload the driver; until then the GPU's facts are unknown."),
+    code("integer-division", Severity::Error, "`/` on two whole numbers would truncate. Say what is meant: `floor_div(a, b)`, `ceil_div(a, b)`, or make one side a float."),
+    code("limit-unmet", Severity::Error, "A setting's value lies outside a limit and there is no legal value to move it to."),
+    code("malformed-dump", Severity::Error, "A saved `nvidia-smi` dump or topology cannot be read: cut off, of another format, or of a version that this program does not know."),
+    code("missing-reason", Severity::Error, "Every policy, check and function says `why`; every number has a `source`."),
+    code("mixed-types", Severity::Error, "Values of different types are compared or combined. Rhai would silently answer `false`."),
+    code("no-candidate", Severity::Error, "No candidate of a `choose` satisfies its condition, and there is no `otherwise`. Each candidate is shown with what it lacks."),
+    code("nothing-set", Severity::Error, "A policy sets, derives, chooses, limits and disables nothing."),
+    code("pin-breaks-limit", Severity::Warning, "A value that was asked for lies outside a limit. It is kept, because it was asked for; the limit says what it may break."),
+    code("policies-changed", Severity::Warning, "The policies differ from those of the last apply, so a difference may come from them."),
+    code("policy-file", Severity::Error, "A policy file does not have the form that `schemas/policy.schema.json` describes."),
+    code("setting-out-of-range", Severity::Error, "A value is outside what `schemas/settings.schema.json` allows for the setting."),
+    code("undecided", Severity::Error, "An error check or a limit reads an unknown fact, so nobody can tell whether it holds. Supply the fact with `--fact`, or allow the code."),
+    code("unit-mismatch", Severity::Error, "A literal is in another unit than the setting."),
+    code("unknown-disabled", Severity::Warning, "`disable` names a policy or check that does not exist in a lower layer."),
+    code("unknown-fact", Severity::Error, "The name is not in the table of facts."),
+    code("unknown-function", Severity::Error, "An expression calls a function that neither the program nor a policy file defines."),
+    code("unknown-name", Severity::Error, "An expression reads a name that does not exist here."),
+    code("unknown-setting", Severity::Error, "The name is not declared in `schemas/settings.schema.json`."),
+    code("unread-policy-file", Severity::Warning, "A file in a policy directory is not read, because its name does not begin with two digits and a dash, or does not end in `.yaml`."),
+    code("untrusted-policy", Severity::Error, "The program runs as root and a policy file can be written by others. Fix its owner and mode."),
+    code("volatile-fact-in-setting", Severity::Error, "A setting rests on a fact that changes from minute to minute, so a second apply could change it. Use a stable fact; volatile ones are for checks."),
+    code("yaml-syntax", Severity::Error, "The file is not YAML, or uses a part of YAML that is refused here: tags, merge keys, several documents, too many values."),
+];
+
+/// The row of a code.
+pub fn find(name: &str) -> Option<&'static CodeInfo> {
+    CODES.iter().find(|info| info.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_and_unique() {
+        assert!(CODES.is_sorted_by(|a, b| a.name < b.name));
+    }
+}

@@ -1,0 +1,1 @@
+//! Probes: each takes a source (a driver, kernel files, a saved dump) and gives facts.

@@ -1,0 +1,455 @@
+//! YAML text → a plain tree with the source span of every key and value.
+//!
+//! Policy, facts and target files are read through [`parse`], which accepts the subset of YAML that people expect: no
+//! tags, no duplicate keys, YAML 1.2 booleans, string keys, one document, and bounded nodes and depth. The tree is then
+//! given to serde, and a [`Document`] turns the path of whatever goes wrong back into a place in the text.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use granit_parser::{Event, Parser, ScalarStyle};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Number, Value};
+
+use crate::diag::{Finding, Source, Span, did_you_mean};
+
+/// Most nodes of one document, aliases expanded. The largest shipped file has some thousands.
+const MAX_NODES: usize = 100_000;
+/// Deepest nesting of maps and lists.
+const MAX_DEPTH: usize = 32;
+
+/// A parsed YAML text: the tree and where each part of it stands.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The text.
+    pub source: Arc<Source>,
+    /// The tree; maps keep their order.
+    pub value: Value,
+    // By JSON pointer.
+    places: HashMap<String, Place>,
+}
+
+/// Where one node of a [`Document`] stands.
+#[derive(Clone, Debug)]
+struct Place {
+    key: Option<Range<usize>>,
+    value: Range<usize>,
+    style: Option<ScalarStyle>,
+}
+
+impl Document {
+    /// The value at a JSON pointer; the whole text when the pointer leads nowhere.
+    pub fn span(&self, pointer: &str) -> Span {
+        let range = self.places.get(pointer).map(|p| p.value.clone());
+        self.spanned(range.unwrap_or(0..0))
+    }
+
+    /// The key at a JSON pointer; the value when it stands in a list.
+    pub fn key_span(&self, pointer: &str) -> Span {
+        let place = self.places.get(pointer);
+        let range = place.map(|p| p.key.clone().unwrap_or_else(|| p.value.clone()));
+        self.spanned(range.unwrap_or(0..0))
+    }
+
+    /// Where the text inside a scalar stands: maps offsets of the scalar's value to offsets of the file.
+    pub fn scalar(&self, pointer: &str) -> ScalarText {
+        let Some(place) = self.places.get(pointer) else {
+            return ScalarText::opaque(self.spanned(0..0));
+        };
+        let text = self.pointer_text(pointer);
+        ScalarText::new(self.spanned(place.value.clone()), place.style, text)
+    }
+
+    /// Reads the tree into a type; a mismatch is a finding at the key it is about.
+    pub fn read<T: DeserializeOwned>(&self, code: &'static str) -> Result<T, Finding> {
+        serde_path_to_error::deserialize(self.value.clone()).map_err(|error| {
+            let pointer = pointer_of(error.path());
+            let message = error.into_inner().to_string();
+            let (span, help) = match unknown_field(&message) {
+                Some((field, known)) => {
+                    (self.key_span(&format!("{pointer}/{}", escape(field))), did_you_mean(field, known.iter().copied()))
+                }
+                None => (self.span(&pointer), None),
+            };
+            Finding::error(code, message).at(span, "").maybe_help(help)
+        })
+    }
+
+    fn pointer_text(&self, pointer: &str) -> &str {
+        self.value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
+    }
+
+    fn spanned(&self, range: Range<usize>) -> Span {
+        Span { source: self.source.clone(), range }
+    }
+}
+
+/// The text of a scalar inside a file: offsets of its value ↔ offsets of the file.
+#[derive(Clone, Debug)]
+pub struct ScalarText {
+    span: Span,
+    // (offset in the value, offset in the file), rising; empty when the two cannot be told apart.
+    lines: Vec<(usize, usize)>,
+}
+
+impl ScalarText {
+    /// A scalar whose inside cannot be located: everything points at its start.
+    pub fn opaque(span: Span) -> Self {
+        Self { span, lines: Vec::new() }
+    }
+
+    fn new(span: Span, style: Option<ScalarStyle>, value: &str) -> Self {
+        let text = &span.source.text[span.clamped()];
+        let start = span.clamped().start;
+        let lines = match style {
+            Some(ScalarStyle::Plain) if text == value => vec![(0, start)],
+            Some(ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted)
+                if text.get(1..text.len().saturating_sub(1)) == Some(value) =>
+            {
+                vec![(0, start + 1)]
+            }
+            Some(ScalarStyle::Literal) => literal_lines(text, start, value),
+            _ => Vec::new(),
+        };
+        Self { span, lines }
+    }
+
+    /// The part of the file that a byte range of the value came from.
+    pub fn locate(&self, range: Range<usize>) -> Span {
+        let find = |offset: usize| {
+            let line = self.lines.iter().rev().find(|(value, _)| *value <= offset)?;
+            Some(line.1 + (offset - line.0))
+        };
+        let range = match (find(range.start), find(range.end)) {
+            (Some(start), Some(end)) => start..end.max(start),
+            _ => self.span.range.start..self.span.range.start,
+        };
+        Span { source: self.span.source.clone(), range }
+    }
+
+    /// The whole scalar.
+    pub fn span(&self) -> Span {
+        self.span.clone()
+    }
+}
+
+// A literal block keeps its lines; each stands behind the block's indentation.
+fn literal_lines(text: &str, start: usize, value: &str) -> Vec<(usize, usize)> {
+    let mut lines = Vec::new();
+    let mut at = start;
+    let mut source = text.split_inclusive('\n').map(|line| {
+        let here = at;
+        at += line.len();
+        (here, line.trim_end_matches(['\n', '\r']))
+    });
+    let mut offset = 0;
+    for line in value.split_inclusive('\n') {
+        let content = line.trim_end_matches('\n');
+        let found =
+            source.find(|(_, text)| text.ends_with(content) && text[..text.len() - content.len()].trim().is_empty());
+        let Some((here, text)) = found else { break };
+        lines.push((offset, here + text.len() - content.len()));
+        offset += line.len();
+    }
+    lines
+}
+
+/// Parses one document.
+///
+/// # Errors
+/// A finding `yaml-syntax` or `duplicate-key` that points at the place.
+pub fn parse(source: Arc<Source>) -> Result<Document, Finding> {
+    Reader::new(source).read()
+}
+
+/// Escapes one segment of a JSON pointer.
+pub fn escape(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
+}
+
+enum Frame {
+    Map {
+        pointer: String,
+        entries: Map<String, Value>,
+        key: Option<(String, Range<usize>)>,
+        start: usize,
+        anchor: usize,
+    },
+    List {
+        pointer: String,
+        items: Vec<Value>,
+        start: usize,
+        anchor: usize,
+    },
+}
+
+struct Reader {
+    source: Arc<Source>,
+    places: HashMap<String, Place>,
+    stack: Vec<Frame>,
+    anchors: HashMap<usize, Value>,
+    nodes: usize,
+    root: Option<Value>,
+}
+
+impl Reader {
+    fn new(source: Arc<Source>) -> Self {
+        Self { source, places: HashMap::new(), stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None }
+    }
+
+    fn read(mut self) -> Result<Document, Finding> {
+        let source = self.source.clone();
+        let mut documents = 0;
+        let options = granit_parser::options! { emit_comments: false };
+        for event in Parser::new_from_str_with_options(&source.text, options) {
+            let (event, span) = event.map_err(|error| {
+                let at = error.marker().byte_offset().unwrap_or(0);
+                self.error(at..at, error.info().to_string())
+            })?;
+            let range = span.byte_range().unwrap_or(0..0);
+            match event {
+                Event::DocumentStart(..) => {
+                    documents += 1;
+                    if documents > 1 {
+                        return Err(self.error(range, "a second document in one file"));
+                    }
+                }
+                Event::Scalar(text, style, anchor, tag) => {
+                    if tag.is_some() {
+                        return Err(self.tag(span.tag_span().and_then(|s| s.byte_range()).unwrap_or(range)));
+                    }
+                    self.scalar(&text, style, anchor, range)?;
+                }
+                Event::MappingStart(_, anchor, tag) => {
+                    self.open(tag.is_some(), &range)?;
+                    let pointer = self.next_pointer(&range)?;
+                    let (entries, key, start) = (Map::new(), None, range.start);
+                    self.stack.push(Frame::Map { pointer, entries, key, start, anchor });
+                }
+                Event::SequenceStart(_, anchor, tag) => {
+                    self.open(tag.is_some(), &range)?;
+                    let pointer = self.next_pointer(&range)?;
+                    let (items, start) = (Vec::new(), range.start);
+                    self.stack.push(Frame::List { pointer, items, start, anchor });
+                }
+                Event::MappingEnd | Event::SequenceEnd => self.close(range.end)?,
+                Event::Alias(id) => {
+                    let value = self.anchors.get(&id).cloned().unwrap_or(Value::Null);
+                    let pointer = self.next_pointer(&range)?;
+                    self.place(pointer, range.clone(), None);
+                    self.count(nodes_of(&value), &range)?;
+                    self.put(value, 0)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(Document { value: self.root.unwrap_or(Value::Null), source: self.source, places: self.places })
+    }
+
+    fn open(&mut self, tagged: bool, range: &Range<usize>) -> Result<(), Finding> {
+        if tagged {
+            return Err(self.tag(range.clone()));
+        }
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(self.error(range.clone(), format!("nested deeper than {MAX_DEPTH} levels")));
+        }
+        if let Some(Frame::Map { key: None, .. }) = self.stack.last() {
+            return Err(self.error(range.clone(), "a key must be a plain text"));
+        }
+        self.count(1, range)
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, range: Range<usize>) -> Result<(), Finding> {
+        self.count(1, &range)?;
+        if let Some(Frame::Map { key: key @ None, entries, .. }) = self.stack.last_mut() {
+            if entries.contains_key(text) {
+                return Err(Finding::error("duplicate-key", format!("the key `{text}` stands twice in one map"))
+                    .at(Span { source: self.source.clone(), range }, "again here")
+                    .help("remove one of the two; the last would silently win elsewhere"));
+            }
+            if text == "<<" {
+                return Err(self.error(range, "merge keys are not supported"));
+            }
+            *key = Some((text.to_owned(), range));
+            return Ok(());
+        }
+        let pointer = self.next_pointer(&range)?;
+        let value = if style == ScalarStyle::Plain { plain(text) } else { Value::String(text.to_owned()) };
+        self.place(pointer, range, Some(style));
+        self.put(value, anchor)
+    }
+
+    // The pointer of the node that comes next in the open collection.
+    fn next_pointer(&mut self, range: &Range<usize>) -> Result<String, Finding> {
+        match self.stack.last() {
+            None => Ok(String::new()),
+            Some(Frame::Map { pointer, key: Some((key, _)), .. }) => Ok(format!("{pointer}/{}", escape(key))),
+            Some(Frame::Map { .. }) => Err(self.error(range.clone(), "a key must be a plain text")),
+            Some(Frame::List { pointer, items, .. }) => Ok(format!("{pointer}/{}", items.len())),
+        }
+    }
+
+    fn place(&mut self, pointer: String, value: Range<usize>, style: Option<ScalarStyle>) {
+        let key = match self.stack.last() {
+            Some(Frame::Map { key: Some((_, range)), .. }) => Some(range.clone()),
+            _ => None,
+        };
+        self.places.insert(pointer, Place { key, value, style });
+    }
+
+    fn put(&mut self, value: Value, anchor: usize) -> Result<(), Finding> {
+        if anchor != 0 {
+            self.anchors.insert(anchor, value.clone());
+        }
+        match self.stack.last_mut() {
+            None => self.root = Some(value),
+            Some(Frame::List { items, .. }) => items.push(value),
+            Some(Frame::Map { entries, key, .. }) => {
+                if let Some((key, _)) = key.take() {
+                    entries.insert(key, value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, end: usize) -> Result<(), Finding> {
+        let (pointer, value, start, anchor) = match self.stack.pop() {
+            Some(Frame::Map { pointer, entries, start, anchor, .. }) => {
+                (pointer, Value::Object(entries), start, anchor)
+            }
+            Some(Frame::List { pointer, items, start, anchor }) => (pointer, Value::Array(items), start, anchor),
+            None => return Ok(()),
+        };
+        self.place(pointer, start..end.max(start), None);
+        self.put(value, anchor)
+    }
+
+    fn count(&mut self, nodes: usize, range: &Range<usize>) -> Result<(), Finding> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            return Err(self.error(range.clone(), format!("more than {MAX_NODES} values in one file")));
+        }
+        Ok(())
+    }
+
+    fn error(&self, range: Range<usize>, message: impl Into<String>) -> Finding {
+        let span = Span { source: self.source.clone(), range };
+        Finding::error("yaml-syntax", message).at(span, "")
+    }
+
+    fn tag(&self, range: Range<usize>) -> Finding {
+        self.error(range, "YAML reads a leading `!` as a tag, and tags are not supported")
+            .help("an expression that starts with `!` must be quoted, or stand in a block behind `|`")
+    }
+}
+
+fn nodes_of(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(nodes_of).sum(),
+        Value::Object(entries) => entries.values().map(nodes_of).sum(),
+        _ => 0,
+    }
+}
+
+// YAML 1.2 core schema: `yes`, `on` and `no` are texts.
+fn plain(text: &str) -> Value {
+    match text {
+        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
+        "true" | "True" | "TRUE" => return Value::Bool(true),
+        "false" | "False" | "FALSE" => return Value::Bool(false),
+        _ => {}
+    }
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if let Some(hex) = text.strip_prefix("0x") {
+        if let Ok(number) = i64::from_str_radix(hex, 16) {
+            return Value::from(number);
+        }
+    } else if digits.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && digits.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
+    {
+        if let Ok(number) = text.parse::<i64>() {
+            return Value::from(number);
+        }
+        if let Some(number) = text.parse::<f64>().ok().and_then(Number::from_f64) {
+            return Value::Number(number);
+        }
+    }
+    Value::String(text.to_owned())
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Map { key } => Some(format!("/{}", escape(key))),
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
+}
+
+// serde says "unknown field `x`, expected one of `a`, `b`": the field and the names it knows.
+fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field `")?;
+    let (field, rest) = rest.split_once('`')?;
+    Some((field, rest.split('`').skip(1).step_by(2).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Document, String> {
+        parse(Source::new("t.yaml", text)).map_err(|f| {
+            let at = f.labels[0].span.at();
+            format!("{}:{}: {}: {}", at.line, at.column, f.code, f.message)
+        })
+    }
+
+    #[test]
+    fn scalars_follow_yaml_1_2() {
+        let doc = read("a: yes\nb: true\nc: 012\nd: 1e3\ne: 2 s\nf: '7'\ng: ~\nh: 0x10\ni: -3\n").unwrap();
+        assert_eq!(
+            doc.value,
+            serde_json::json!({"a": "yes", "b": true, "c": 12, "d": 1000.0, "e": "2 s", "f": "7", "g": null, "h": 16, "i": -3})
+        );
+    }
+
+    #[test]
+    fn what_people_do_not_expect_is_refused() {
+        assert_eq!(read("a: 1\na: 2\n").unwrap_err(), "2:1: duplicate-key: the key `a` stands twice in one map");
+        assert!(read("when: !known(x)\n").unwrap_err().starts_with("1:7: yaml-syntax: YAML reads a leading `!`"));
+        assert!(read("a: 1\n---\nb: 2\n").unwrap_err().contains("second document"));
+        assert!(read(&format!("{}{}", "[".repeat(40), "]".repeat(40))).unwrap_err().contains("deeper"));
+        assert!(read("a: [1, 2\n").unwrap_err().contains("yaml-syntax"));
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..8 {
+            let items = vec![format!("*a{}", i - 1); 10].join(", ");
+            text += &format!("a{i}: &a{i} [{items}]\n");
+        }
+        assert!(read(&text).unwrap_err().contains("more than"));
+    }
+
+    #[test]
+    fn offsets_inside_scalars_lead_back_to_the_file() {
+        let text = "p:\n  plain: a + b\n  quoted: 'a + c'\n  block: |\n    x +\n      y\n\n    z\n";
+        let doc = read(text).unwrap();
+        let at = |pointer: &str, needle: &str| {
+            let value = doc.value.pointer(pointer).unwrap().as_str().unwrap();
+            let offset = value.find(needle).unwrap();
+            let at = doc.scalar(pointer).locate(offset..offset + 1).at();
+            (at.line, at.column)
+        };
+        assert_eq!(at("/p/plain", "b"), (2, 14));
+        assert_eq!(at("/p/quoted", "c"), (3, 16));
+        assert_eq!(at("/p/block", "x"), (5, 5));
+        assert_eq!(at("/p/block", "y"), (6, 7));
+        assert_eq!(at("/p/block", "z"), (8, 5));
+    }
+}
