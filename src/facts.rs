@@ -152,7 +152,7 @@ impl Facts {
         }
         let mut family = match name.strip_prefix("gpu.") {
             Some(_) if self.count("gpus") == Some(0) => return "the machine has no NVIDIA GPU",
-            Some(rest) => format!("gpus.{rest}"),
+            Some(rest) => format!("gpus[{}].{rest}", self.gpu_index().unwrap_or(0)),
             None => name.to_owned(),
         };
         while let Some(end) = family.rfind(['.', '[']) {

@@ -2,5 +2,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic"))]
 
 pub mod diag;
+pub mod engine;
+pub mod expr;
 pub mod facts;
+pub mod plan;
+pub mod policy;
+pub mod settings;
+pub mod target;
 pub mod yaml;

@@ -128,6 +128,17 @@ impl ScalarText {
         Span { source: self.span.source.clone(), range }
     }
 
+    /// The text of a part of the scalar, located in the same file.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let span = self.locate(range.clone());
+        let shifted = self.lines.iter().filter(|(offset, _)| (range.start..range.end).contains(offset));
+        let mut lines: Vec<_> = shifted.map(|(offset, at)| (offset - range.start, *at)).collect();
+        if lines.first().is_none_or(|(offset, _)| *offset > 0) && !self.lines.is_empty() {
+            lines.insert(0, (0, span.range.start));
+        }
+        Self { span, lines }
+    }
+
     /// The whole scalar.
     pub fn span(&self) -> Span {
         self.span.clone()

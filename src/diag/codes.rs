@@ -44,7 +44,7 @@ pub const CODES: &[CodeInfo] = &[
     code("integer-division", Severity::Error, "`/` on two whole numbers would truncate. Say what is meant: `floor_div(a, b)`, `ceil_div(a, b)`, or make one side a float."),
     code("limit-unmet", Severity::Error, "A setting's value lies outside a limit and there is no legal value to move it to."),
     code("malformed-dump", Severity::Error, "A saved `nvidia-smi` dump or topology cannot be read: cut off, of another format, or of a version that this program does not know."),
-    code("missing-reason", Severity::Error, "Every policy, check and function says `why`; every number has a `source`."),
+    code("missing-reason", Severity::Warning, "Every policy below layer 80 says `why` it is right and names the `source` of its numbers."),
     code("mixed-types", Severity::Error, "Values of different types are compared or combined. Rhai would silently answer `false`."),
     code("no-candidate", Severity::Error, "No candidate of a `choose` satisfies its condition, and there is no `otherwise`. Each candidate is shown with what it lacks."),
     code("nothing-set", Severity::Error, "A policy sets, derives, chooses, limits and disables nothing."),
@@ -61,6 +61,7 @@ pub const CODES: &[CodeInfo] = &[
     code("unknown-setting", Severity::Error, "The name is not declared in `schemas/settings.schema.json`."),
     code("unread-policy-file", Severity::Warning, "A file in a policy directory is not read, because its name does not begin with two digits and a dash, or does not end in `.yaml`."),
     code("untrusted-policy", Severity::Error, "The program runs as root and a policy file can be written by others. Fix its owner and mode."),
+    code("untrusted-target", Severity::Error, "A policy directory brings a target, and targets name files to write. Add `--allow-targets` when you trust it."),
     code("volatile-fact-in-setting", Severity::Error, "A setting rests on a fact that changes from minute to minute, so a second apply could change it. Use a stable fact; volatile ones are for checks."),
     code("yaml-syntax", Severity::Error, "The file is not YAML, or uses a part of YAML that is refused here: tags, merge keys, several documents, too many values."),
 ];

@@ -1,0 +1,166 @@
+//! Policy files as they are written: serde types, from which `schemas/policy.schema.json` is generated.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::diag::Severity;
+
+/// One policy file. Its name's two digits are the layer; a higher layer wins.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// Rules that give settings their values.
+    #[serde(default)]
+    pub policies: Vec<PolicyEntry>,
+    /// Assertions over facts and settings.
+    #[serde(default)]
+    pub checks: Vec<CheckEntry>,
+    /// Named steps that expressions may call, by name.
+    #[serde(default)]
+    pub functions: IndexMap<String, FunctionEntry>,
+    /// Tables and constants that expressions read as `data.NAME`, by name.
+    #[serde(default)]
+    pub data: IndexMap<String, DataEntry>,
+    /// Ids of policies and checks of lower layers that no longer count.
+    #[serde(default)]
+    pub disable: Vec<String>,
+    /// Stacks whose config files the settings are written to.
+    #[serde(default)]
+    pub targets: Vec<crate::target::source::TargetEntry>,
+}
+
+/// One rule: when it holds, what it gives, and why.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyEntry {
+    /// Kebab-case name, unique among all policies and checks.
+    pub id: String,
+    /// Condition (an expression); absent means always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Literal values by setting; numbers may carry units (`2 s`, `12 GiB`, `95 %`).
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub set: IndexMap<String, Value>,
+    /// Expressions by setting.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub derive: IndexMap<String, String>,
+    /// The first candidate that satisfies a condition, by setting, or by a name of its own when it decides several (`into`).
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub choose: IndexMap<String, ChooseEntry>,
+    /// Bounds by setting; those of all matching policies hold together.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub limit: IndexMap<String, LimitEntry>,
+    /// One sentence: why this is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Where the numbers come from: a link, a measurement with machine, date and version, or the word estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// For overrides in layers 80 and above: the last day (YYYY-MM-DD) on which it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// The first candidate that satisfies a condition.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChooseEntry {
+    /// Candidates in order of preference: a list of literals, or an expression that gives a list (of values or rows).
+    pub first_of: Value,
+    /// Condition on the candidate `it`.
+    pub such_that: String,
+    /// When one choice decides several settings: an expression of `it` for each.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub into: IndexMap<String, String>,
+    /// What to take when no candidate will do: a literal, or with `into` a map of literals by setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Value>,
+}
+
+/// Bounds on a setting. Each is a literal number or an expression.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitEntry {
+    /// Smallest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Value>,
+    /// Largest value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Value>,
+    /// The only values: a list of literals, or an expression that gives a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub one_of: Option<Value>,
+}
+
+/// An assertion over facts and settings.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckEntry {
+    /// Kebab-case name, unique among all policies and checks; the code of its finding.
+    pub id: String,
+    /// Condition under which it is asked (an expression); absent means always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What must be true (an expression).
+    pub assert: String,
+    /// How serious it is when it is not; an error refuses the plan.
+    pub severity: Severity,
+    /// What is wrong then; `{expression}` shows a value in its unit.
+    pub message: String,
+    /// What to do about it; `{expression}` shows a value in its unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Why it is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Where the numbers come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// A named step.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FunctionEntry {
+    /// What it takes, by name and in order: a unit (`bytes`, `px`, `count`, `ratio`, `s`, `°C`, `W`), `number`, `bool`,
+    /// `text`, or `data.TABLE` for a row of a table.
+    #[serde(default)]
+    pub parameters: IndexMap<String, String>,
+    /// What it gives; the same words. Absent when it gives a row or list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<String>,
+    /// The expression; it sees the parameters and the namespaces.
+    pub expression: String,
+    /// What the step is, in one sentence.
+    pub why: String,
+    /// Where the formula comes from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// A constant (`value`) or a table (`rows`).
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataEntry {
+    /// A constant; a number may carry its unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// The constant's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// A table: a list of rows, or a map of rows by name. All rows have the same columns; a cell may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Value>,
+    /// Units of the columns that have one.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub columns: IndexMap<String, String>,
+    /// What it holds, in one sentence.
+    pub why: String,
+    /// Where the numbers come from.
+    pub source: String,
+}
+
+/// A map of literals, as `otherwise` of a choice with `into` is written.
+pub type Literals = Map<String, Value>;

@@ -1,0 +1,225 @@
+//! `data:` entries: constants and tables → their type and their value at run time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use serde_json::{Map, Value};
+
+use super::source::DataEntry;
+use crate::diag::Finding;
+use crate::expr::runtime::to_dynamic;
+use crate::expr::{Dynamic, Field, Node, Read, Record, Slot, Type};
+use crate::facts::units::{Unit, parse_quantity};
+use crate::yaml::{Document, escape};
+
+/// A constant or table, typed.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its type.
+    pub ty: Type,
+    /// Its value for expressions.
+    pub slot: Slot,
+    /// Its value as JSON, quantities in canonical units.
+    pub value: Value,
+}
+
+/// Reads one entry of `data:`.
+///
+/// # Errors
+/// Cells of different types or units, each at its place.
+pub fn read(name: &str, entry: &DataEntry, document: &Document) -> Result<Table, Vec<Finding>> {
+    let pointer = format!("/data/{}", escape(name));
+    let mut reader = Reader { name, document, units: IndexMap::new(), errors: Vec::new() };
+    for (column, unit) in &entry.columns {
+        match Unit::of_name(unit) {
+            Some(unit) => {
+                reader.units.insert(column.clone(), unit);
+            }
+            None => reader.error(&format!("{pointer}/columns/{}", escape(column)), format!("`{unit}` is not a unit")),
+        }
+    }
+    let unit = entry.unit.as_deref().map(|text| (text, Unit::of_name(text)));
+    if let Some((text, None)) = unit {
+        reader.error(&format!("{pointer}/unit"), format!("`{text}` is not a unit"));
+    }
+    let table = match (&entry.value, &entry.rows) {
+        (Some(value), None) => {
+            let value = reader.cell(value, unit.and_then(|(_, unit)| unit), &format!("{pointer}/value"));
+            let ty = type_of(&value, unit.and_then(|(_, unit)| unit));
+            ty.map(|ty| Table { slot: Slot::Value(number_as(&ty, &value)), ty, value })
+        }
+        (None, Some(Value::Array(rows))) => reader.list(rows, &format!("{pointer}/rows")),
+        (None, Some(Value::Object(rows))) => reader.map(rows, &format!("{pointer}/rows")),
+        _ => None,
+    };
+    match table {
+        Some(table) if reader.errors.is_empty() => Ok(table),
+        Some(_) => Err(reader.errors),
+        None => {
+            if reader.errors.is_empty() {
+                reader.error(&pointer, "an entry of `data` has either a `value` or `rows`".to_owned());
+            }
+            Err(reader.errors)
+        }
+    }
+}
+
+struct Reader<'a> {
+    name: &'a str,
+    document: &'a Document,
+    units: IndexMap<String, Unit>,
+    errors: Vec<Finding>,
+}
+
+impl Reader<'_> {
+    fn error(&mut self, pointer: &str, message: String) {
+        let finding = Finding::error("policy-file", format!("data `{}`: {message}", self.name));
+        self.errors.push(finding.at(self.document.span(pointer), ""));
+    }
+
+    // A literal in its column's unit.
+    fn cell(&mut self, value: &Value, unit: Option<Unit>, pointer: &str) -> Value {
+        match (value, unit) {
+            (Value::String(text), Some(unit)) => match parse_quantity(text, unit) {
+                Ok(number) => Value::Number(number),
+                Err(error) => {
+                    self.error(pointer, error.to_string());
+                    Value::Null
+                }
+            },
+            (Value::Array(items), _) => {
+                let items = items.iter().enumerate();
+                items.map(|(i, item)| self.cell(item, unit, &format!("{pointer}/{i}"))).collect()
+            }
+            _ => value.clone(),
+        }
+    }
+
+    fn list(&mut self, rows: &[Value], pointer: &str) -> Option<Table> {
+        if let Some(Value::Object(_)) = rows.first() {
+            let named: Vec<_> =
+                rows.iter().enumerate().map(|(i, row)| (format!("[{i}]"), format!("{pointer}/{i}"), row)).collect();
+            let (record, rows) = self.rows(&named, false)?;
+            let items: Vec<_> = rows.iter().map(|(_, node, _)| Dynamic::from(node.clone())).collect();
+            let value = rows.into_iter().map(|(_, _, value)| value).collect();
+            let ty = Type::List(Arc::new(Type::Record(record)));
+            return Some(Table { ty, slot: Slot::Value(Dynamic::from_array(items)), value });
+        }
+        self.error(pointer, "the rows of a list are maps; a list of plain values is a `value`".to_owned());
+        None
+    }
+
+    fn map(&mut self, rows: &Map<String, Value>, pointer: &str) -> Option<Table> {
+        let named: Vec<_> =
+            rows.iter().map(|(name, row)| (name.clone(), format!("{pointer}/{}", escape(name)), row)).collect();
+        let (record, rows) = self.rows(&named, true)?;
+        let slots = rows.iter().map(|(name, node, _)| (name.clone(), Slot::Value(Dynamic::from(node.clone()))));
+        let slots: HashMap<_, _> = slots.collect();
+        let value = Value::Object(rows.into_iter().map(|(name, _, value)| (name, value)).collect());
+        let slot = Slot::Value(Dynamic::from(Node::new(format!("data.{}", self.name), slots)));
+        Some(Table { ty: Type::Rows(Arc::new(Type::Record(record))), slot, value })
+    }
+
+    // Types the columns over all rows, then makes a node of each row. Rows of a map know their own name.
+    fn rows(
+        &mut self,
+        rows: &[(String, String, &Value)],
+        named: bool,
+    ) -> Option<(Arc<Record>, Vec<(String, Node, Value)>)> {
+        let mut columns: BTreeMap<String, Type> = BTreeMap::new();
+        let mut read: Vec<(String, Map<String, Value>)> = Vec::new();
+        for (name, pointer, row) in rows {
+            let Value::Object(row) = row else {
+                self.error(pointer, "a row is a map of columns".to_owned());
+                continue;
+            };
+            let mut cells = Map::new();
+            if named && !row.contains_key("name") {
+                cells.insert("name".to_owned(), Value::from(name.as_str()));
+                columns.insert("name".to_owned(), Type::Text);
+            }
+            for (column, value) in row {
+                let pointer = format!("{pointer}/{}", escape(column));
+                let unit = self.units.get(column).copied();
+                let value = self.cell(value, unit, &pointer);
+                if value.is_null() {
+                    continue;
+                }
+                let joined = type_of(&value, unit).and_then(|ty| columns.get(column).unwrap_or(&Type::Any).join(&ty));
+                match joined {
+                    Some(ty) => {
+                        columns.insert(column.clone(), ty);
+                        cells.insert(column.clone(), value);
+                    }
+                    None => self.error(&pointer, format!("the column `{column}` holds values of different types")),
+                }
+            }
+            read.push((name.clone(), cells));
+        }
+        let title = format!("a row of data.{}", self.name);
+        let fields = columns.iter().map(|(column, ty)| (column.clone(), Field { ty: ty.clone(), read: None }));
+        let record = Arc::new(Record { title: title.clone(), namespace: false, fields: fields.collect() });
+        let nodes = read.into_iter().map(|(name, cells)| {
+            let slot = |(column, ty): (&String, &Type)| {
+                let slot = match cells.get(column) {
+                    Some(value) => Slot::Value(number_as(ty, value)),
+                    None => Slot::Unknown(format!("data.{}.{name}.{column}", self.name)),
+                };
+                (column.clone(), slot)
+            };
+            let node = Node::new(title.clone(), columns.iter().map(slot).collect());
+            (name, node, Value::Object(cells.clone()))
+        });
+        Some((record, nodes.collect()))
+    }
+}
+
+// A number in the form its column has, so that one column never mixes the two.
+fn number_as(ty: &Type, value: &Value) -> Dynamic {
+    match (ty, value.as_f64()) {
+        (Type::Float(_), Some(number)) => number.into(),
+        _ => to_dynamic(value),
+    }
+}
+
+fn type_of(value: &Value, unit: Option<Unit>) -> Option<Type> {
+    let fractional = matches!(unit, Some(Unit::Ratio | Unit::Seconds | Unit::Celsius | Unit::Watts));
+    Some(match value {
+        Value::Bool(_) => Type::Bool,
+        Value::Number(number) if number.is_i64() && !fractional => Type::Int(unit),
+        Value::Number(_) => Type::Float(unit),
+        Value::String(_) => Type::Text,
+        Value::Array(items) => {
+            let item = items.iter().try_fold(Type::Any, |joined, item| joined.join(&type_of(item, unit)?))?;
+            Type::List(Arc::new(item))
+        }
+        Value::Null | Value::Object(_) => return None,
+    })
+}
+
+/// The field under which expressions read the table.
+pub fn field(name: &str, table: &Table) -> Field {
+    Field { ty: table.ty.clone(), read: Some(Read::Data(name.to_owned())) }
+}
+
+/// The type that a parameter's or result's word names; `data.TABLE` is a row of it.
+pub fn type_of_word(word: &str, tables: &BTreeMap<String, Table>) -> Option<Type> {
+    match word {
+        "number" => return Some(Type::Float(None)),
+        "bool" => return Some(Type::Bool),
+        "text" => return Some(Type::Text),
+        _ => {}
+    }
+    if let Some(table) = word.strip_prefix("data.") {
+        return match &tables.get(table)?.ty {
+            Type::List(row) | Type::Rows(row) => Some((**row).clone()),
+            _ => None,
+        };
+    }
+    Some(match Unit::of_name(word)? {
+        unit @ (Unit::Bytes | Unit::BytesPerSecond | Unit::Pixels | Unit::Count) => Type::Int(Some(unit)),
+        unit @ (Unit::Ratio | Unit::Seconds | Unit::Celsius | Unit::Watts) => Type::Float(Some(unit)),
+    })
+}

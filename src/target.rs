@@ -1,0 +1,494 @@
+//! Targets: which config files a stack has, and which key takes which setting.
+//!
+//! A target is compiled from YAML ([`source`]). [`Target::changes`] turns a plan and the present text of its files into
+//! the new texts, key by key, and says of each setting whether it is applied, already there, clamped by the stack's own
+//! range, or cannot be expressed. Nothing here reads or writes the disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub mod json;
+pub mod source;
+
+use crate::diag::{At, Finding, Source, Span};
+use crate::expr::{EvalError, Evaluation, Expr, Language, Type};
+use crate::facts::units::show;
+use crate::plan::Plan;
+use crate::policy::Operand;
+use crate::settings::SETTINGS;
+use crate::yaml::{Document, escape};
+use source::{KeyEntry, Recognition, TargetEntry, TargetFileEntry, WhenMissing};
+
+/// A stack and its config files, compiled.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name.
+    pub id: String,
+    /// What it is.
+    pub why: String,
+    /// How an installation is recognised: any one is enough.
+    pub recognise: Vec<Recognition>,
+    /// Its config files.
+    pub files: Vec<TargetFile>,
+}
+
+/// One config file of a stack.
+#[derive(Debug)]
+pub struct TargetFile {
+    /// Where it lies, relative to the root.
+    pub path: String,
+    restore: Value,
+    schema: Validator,
+    keys: Vec<Key>,
+}
+
+#[derive(Debug)]
+struct Key {
+    // `a.b` as it is written in the target, and the keys that lead to it.
+    name: String,
+    path: Vec<String>,
+    setting: String,
+    // `None` when the key holds the setting's value as it is.
+    value: Option<Expr>,
+    at_least: Option<Operand>,
+    at_most: Option<Operand>,
+    when_missing: WhenMissing,
+}
+
+/// What a key of a file is about to become.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// The setting.
+    pub setting: String,
+    /// Dotted path of the key; absent when the setting has none here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What the key holds now; absent when it is not in the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Value>,
+    /// What it will hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Value>,
+    /// What becomes of the setting here.
+    pub status: Status,
+    /// Why, where the status does not say it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What becomes of a setting in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Status {
+    /// The key gets the setting's value.
+    #[serde(rename = "applied")]
+    Applied,
+    /// The key holds it already.
+    #[serde(rename = "no-op")]
+    NoOp,
+    /// The stack has no key for it, or this file does not have the key.
+    #[serde(rename = "not expressible here")]
+    NotExpressible,
+    /// The stack takes only a part of the range; the key gets the nearest value in it.
+    #[serde(rename = "clamped by the target")]
+    Clamped,
+}
+
+impl Status {
+    /// The words that plans show.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::NoOp => "no-op",
+            Self::NotExpressible => "not expressible here",
+            Self::Clamped => "clamped by the target",
+        }
+    }
+}
+
+/// The old and the new text of one file, and how they differ in meaning.
+#[derive(Clone, Debug)]
+pub struct FileEdit {
+    /// Name relative to the root.
+    pub file: String,
+    /// What the file holds now; `None` when there is none.
+    pub before: Option<String>,
+    /// What it is to hold.
+    pub after: String,
+    /// Key by key.
+    pub changes: Vec<Change>,
+    /// What there is to say about the file.
+    pub findings: Vec<Finding>,
+}
+
+impl Target {
+    /// Compiles a target.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn compile(
+        entry: &TargetEntry,
+        document: &Document,
+        pointer: &str,
+        language: &Language,
+    ) -> Result<Self, Vec<Finding>> {
+        let mut files = Vec::new();
+        let mut errors = Vec::new();
+        for (i, file) in entry.files.iter().enumerate() {
+            let compiler = KeyCompiler { document, language, pointer: format!("{pointer}/files/{i}") };
+            match compiler.file(file) {
+                Ok(file) => files.push(file),
+                Err(findings) => errors.extend(findings),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Self { id: entry.id.clone(), why: entry.why.clone(), recognise: entry.recognise.clone(), files })
+    }
+}
+
+struct KeyCompiler<'a> {
+    document: &'a Document,
+    language: &'a Language,
+    pointer: String,
+}
+
+impl KeyCompiler<'_> {
+    fn file(&self, entry: &TargetFileEntry) -> Result<TargetFile, Vec<Finding>> {
+        let at = |key: &str| self.document.span(&format!("{}/{key}", self.pointer));
+        let relative = entry
+            .path
+            .split(['/', '\\'])
+            .all(|part| !part.is_empty() && part != ".." && part != "." && !part.contains(':'));
+        if !relative {
+            let finding = Finding::error("policy-file", format!("`{}` does not stay below the root", entry.path));
+            return Err(vec![finding.at(at("path"), "").help("name the file relative to the root, without `..`")]);
+        }
+        let schema = jsonschema::validator_for(&entry.schema).map_err(|error| {
+            vec![
+                Finding::error("policy-file", format!("the target's schema is not a JSON Schema: {error}"))
+                    .at(at("schema"), ""),
+            ]
+        })?;
+        let mut keys = Vec::new();
+        let mut errors = Vec::new();
+        for (name, key) in &entry.keys {
+            match self.key(name, key) {
+                Ok(key) => keys.push(key),
+                Err(findings) => errors.extend(findings),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(TargetFile { path: entry.path.clone(), restore: entry.restore.clone(), schema, keys })
+    }
+
+    fn key(&self, name: &str, entry: &KeyEntry) -> Result<Key, Vec<Finding>> {
+        let pointer = format!("{}/keys/{}", self.pointer, escape(name));
+        if SETTINGS.find(&entry.setting).is_none() {
+            let help = crate::diag::did_you_mean(&entry.setting, SETTINGS.iter().map(|spec| spec.name.as_str()));
+            let finding = Finding::error("unknown-setting", format!("unknown setting `{}`", entry.setting));
+            return Err(vec![finding.at(self.document.span(&format!("{pointer}/setting")), "").maybe_help(help)]);
+        }
+        let expr = |text: &str, key: &str| {
+            self.language.compile(text, &self.document.scalar(&format!("{pointer}/{key}")), &[])
+        };
+        let bound = |value: &Option<Value>, key: &str| match value {
+            None => Ok(None),
+            Some(Value::String(text)) => {
+                let expr = expr(text, key)?;
+                match expr.ty().is_number() || *expr.ty() == Type::Any {
+                    true => Ok(Some(Operand::Expr(Box::new(expr)))),
+                    false => Err(vec![
+                        Finding::error("mixed-types", format!("a bound is a number, not {}", expr.ty()))
+                            .at(expr.span(), ""),
+                    ]),
+                }
+            }
+            Some(value) if value.is_number() => Ok(Some(Operand::Literal(value.clone()))),
+            Some(_) => {
+                let span = self.document.span(&format!("{pointer}/{key}"));
+                Err(vec![Finding::error("policy-file", "a bound is a number or an expression").at(span, "")])
+            }
+        };
+        Ok(Key {
+            name: name.to_owned(),
+            path: name.split('.').map(str::to_owned).collect(),
+            setting: entry.setting.clone(),
+            value: entry.value.as_ref().map(|text| expr(text, "value")).transpose()?,
+            at_least: bound(&entry.at_least, "at_least")?,
+            at_most: bound(&entry.at_most, "at_most")?,
+            when_missing: entry.when_missing,
+        })
+    }
+}
+
+// What a key should hold: the value, and whether the stack's range changed it.
+struct Wanted {
+    value: Value,
+    clamped: Option<String>,
+}
+
+impl TargetFile {
+    /// The file's new text for a plan whose settings the evaluation knows.
+    ///
+    /// `before` is `None` when the file does not exist. The first file of a target is restored when it is missing; others
+    /// are left alone.
+    pub fn edit(
+        &self,
+        before: Option<String>,
+        required: bool,
+        plan: &Plan,
+        evaluation: &Evaluation<'_>,
+        shown: &str,
+    ) -> FileEdit {
+        let mut findings = Vec::new();
+        let restored = match &before {
+            None if !required => {
+                return FileEdit {
+                    file: self.path.clone(),
+                    before,
+                    after: String::new(),
+                    changes: Vec::new(),
+                    findings,
+                };
+            }
+            None => {
+                let message =
+                    format!("`{shown}` is missing and is written from the default that comes with the target");
+                findings.push(Finding::warning("config-default-restored", message));
+                Some(pretty(&self.restore))
+            }
+            Some(text) => match json::parse(text) {
+                Ok(_) => None,
+                Err(error) => {
+                    let message = format!("`{shown}` is not JSON: {}", error.message);
+                    let finding = Finding::warning("config-corrupt", message)
+                        .at(span_of(shown, text, (error.line, error.column)), "");
+                    let help = "it is replaced by the default that comes with the target; `rollback` brings the old bytes back";
+                    findings.push(finding.help(help));
+                    Some(pretty(&self.restore))
+                }
+            },
+        };
+        let text = restored.as_deref().or(before.as_deref()).unwrap_or_default();
+        let present = json::parse(text).unwrap_or_default();
+        let (changes, edits) = self.keys(plan, evaluation, &present, &mut findings);
+        self.disagreements(shown, text, &present, &mut findings);
+        let after = match json::edit(text, &edits) {
+            Ok(after) => after,
+            Err(error) => {
+                let finding = Finding::error("config-invalid", format!("`{shown}`: {}", error.message));
+                findings.push(finding.at(span_of(shown, text, (error.line, error.column)), ""));
+                text.to_owned()
+            }
+        };
+        self.validate(shown, &after, &edits, &mut findings);
+        FileEdit { file: self.path.clone(), before, after, changes, findings }
+    }
+
+    fn keys(
+        &self,
+        plan: &Plan,
+        evaluation: &Evaluation<'_>,
+        present: &Value,
+        findings: &mut Vec<Finding>,
+    ) -> (Vec<Change>, Vec<json::KeyChange>) {
+        let mut changes = Vec::new();
+        let mut edits = Vec::new();
+        let mut expressed = BTreeSet::new();
+        for key in &self.keys {
+            let Some(setting) = plan.settings.get(&key.setting) else { continue };
+            let wanted = match key.wanted(&setting.value, evaluation) {
+                Ok(wanted) => wanted,
+                Err(EvalError::Unknown(name)) => {
+                    changes.push(Change {
+                        setting: key.setting.clone(),
+                        key: Some(key.name.clone()),
+                        from: json::get(present, &key.path).cloned(),
+                        to: None,
+                        status: Status::NotExpressible,
+                        why: Some(format!("`{name}` is unknown")),
+                    });
+                    continue;
+                }
+                Err(EvalError::Failed { message, .. }) => {
+                    findings.push(Finding::error(
+                        "expression-failed",
+                        format!("the value of key `{}` failed: {message}", key.name),
+                    ));
+                    continue;
+                }
+            };
+            let from = json::get(present, &key.path).cloned();
+            if from.is_none() && !key.may_be_added(present) {
+                continue;
+            }
+            expressed.insert(key.setting.clone());
+            let equal = from.as_ref().is_some_and(|from| same(from, &wanted.value));
+            let status = match (&wanted.clamped, equal) {
+                (Some(_), _) => Status::Clamped,
+                (None, true) => Status::NoOp,
+                (None, false) => Status::Applied,
+            };
+            if !equal {
+                edits.push(json::KeyChange { path: key.path.clone(), value: wanted.value.clone() });
+            }
+            changes.push(Change {
+                setting: key.setting.clone(),
+                key: Some(key.name.clone()),
+                from,
+                to: Some(wanted.value),
+                status,
+                why: wanted.clamped,
+            });
+        }
+        for name in plan.settings.keys().filter(|name| !expressed.contains(*name)) {
+            if changes.iter().any(|change| &change.setting == name) {
+                continue;
+            }
+            let has_key = self.keys.iter().any(|key| &key.setting == name);
+            changes.push(Change {
+                setting: name.clone(),
+                key: None,
+                from: None,
+                to: None,
+                status: Status::NotExpressible,
+                why: has_key.then(|| "this file does not have the key".to_owned()),
+            });
+        }
+        changes.sort_by(|a, b| (&a.setting, &a.key).cmp(&(&b.setting, &b.key)));
+        (changes, edits)
+    }
+
+    // Keys that carry one setting in the same way, and hold different values now.
+    fn disagreements(&self, shown: &str, text: &str, present: &Value, findings: &mut Vec<Finding>) {
+        let mut groups: BTreeMap<(&str, Option<&str>), Vec<&Key>> = BTreeMap::new();
+        for key in &self.keys {
+            groups.entry((&key.setting, key.value.as_ref().map(Expr::text))).or_default().push(key);
+        }
+        for ((setting, _), keys) in groups {
+            let held: Vec<(&Key, &Value)> =
+                keys.into_iter().filter_map(|key| Some((key, json::get(present, &key.path)?))).collect();
+            let Some(((first, value), others)) = held.split_first() else { continue };
+            if let Some((other, different)) = others.iter().find(|(_, other)| !same(value, other)) {
+                let message = format!(
+                    "`{}` and `{}` are the same knob (`{setting}`) and hold different values",
+                    first.name, other.name
+                );
+                let mut finding = Finding::warning("config-disagreed", message);
+                for (key, value) in [(first, value), (other, different)] {
+                    if let Some(position) = json::position(text, &key.path) {
+                        finding = finding
+                            .at(span_of(shown, text, position), format!("`{}` is {}", key.name, show(value, None)));
+                    }
+                }
+                findings.push(finding.help("both get the planned value"));
+            }
+        }
+    }
+
+    // No value of ours may break the stack's own schema; what was broken before is said, and left alone.
+    fn validate(&self, shown: &str, after: &str, edits: &[json::KeyChange], findings: &mut Vec<Finding>) {
+        let Ok(value) = json::parse(after) else { return };
+        for error in self.schema.iter_errors(&value) {
+            let pointer = error.instance_path().to_string();
+            let path: Vec<String> =
+                pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
+            let ours = edits.iter().any(|edit| edit.path == path);
+            let message = format!("`{}` in `{shown}`: {error}", path.join("."));
+            let position = json::position(after, &path).unwrap_or((1, 1));
+            let (finding, help) = match ours {
+                true => (
+                    Finding::error("config-invalid", message),
+                    "the target's `at_least` and `at_most` should keep values inside its schema",
+                ),
+                false => {
+                    (Finding::warning("config-invalid", message), "the value was there before and is left as it is")
+                }
+            };
+            findings.push(finding.at(span_of(shown, after, position), "").help(help));
+        }
+    }
+}
+
+impl Key {
+    fn wanted(&self, setting: &Value, evaluation: &Evaluation<'_>) -> Result<Wanted, EvalError> {
+        let value = match &self.value {
+            None => setting.clone(),
+            Some(expr) => evaluation.eval(expr, &[])?,
+        };
+        let bound = |operand: &Option<Operand>| match operand {
+            None => Ok(None),
+            Some(Operand::Literal(value)) => Ok(value.as_f64()),
+            Some(Operand::Expr(expr)) => evaluation.eval(expr, &[]).map(|value| value.as_f64()),
+        };
+        let (low, high) = (bound(&self.at_least)?, bound(&self.at_most)?);
+        let Some(number) = value.as_f64() else { return Ok(Wanted { value, clamped: None }) };
+        // The upper bound is the binding one: it is the card's.
+        let clamped = number.max(low.unwrap_or(number)).min(high.unwrap_or(f64::INFINITY));
+        if clamped == number {
+            return Ok(Wanted { value, clamped: None });
+        }
+        let moved = if value.is_i64() || clamped.fract() == 0.0 {
+            Value::from(clamped.floor() as i64)
+        } else {
+            Value::from(clamped)
+        };
+        let why = match number > clamped {
+            true => format!("{} is above the {} that the stack takes", show(&value, None), show(&moved, None)),
+            false => format!("{} is below the {} that the stack takes", show(&value, None), show(&moved, None)),
+        };
+        Ok(Wanted { value: moved, clamped: Some(why) })
+    }
+
+    fn may_be_added(&self, present: &Value) -> bool {
+        match self.when_missing {
+            WhenMissing::Skip => false,
+            WhenMissing::Add => true,
+            WhenMissing::AddToSection => {
+                let section = &self.path[..self.path.len() - 1];
+                json::get(present, section).is_some_and(Value::is_object)
+            }
+        }
+    }
+}
+
+/// Where a position of a config file is.
+pub fn at_key(shown: &str, text: &str, key: &str) -> Option<At> {
+    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+    let (line, column) = json::position(text, &path)?;
+    Some(At { file: shown.to_owned(), line, column })
+}
+
+fn span_of(shown: &str, text: &str, (line, column): (usize, usize)) -> Span {
+    let source: Arc<Source> = Source::new(shown, text);
+    let line_start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let rest = &text[line_start.min(text.len())..];
+    let start = line_start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(i, _)| i);
+    let length = text[start..].find([',', '\n', '}']).unwrap_or(text.len() - start);
+    Span { source, range: start..start + length }
+}
+
+fn pretty(value: &Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn same(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(x), Some(y)) => x == y,
+        _ => match (a.as_array(), b.as_array()) {
+            (Some(x), Some(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
+            _ => a == b,
+        },
+    }
+}
