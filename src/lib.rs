@@ -3,4 +3,5 @@
 
 pub mod diag;
 pub mod facts;
+pub mod target;
 pub mod yaml;
