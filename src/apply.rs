@@ -484,7 +484,7 @@ impl<'a> Lock<'a> {
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         let only_lock = fs::read_dir(self.root.state(""))
-            .is_ok_and(|entries| entries.map(|entry| entry.is_ok_and(|e| e.file_name() == "lock")).all(|only| only));
+            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock")));
         // The lock is still held here: who opens the file now sees that it is gone, and makes another.
         if only_lock && disk::remove_file(&self.root.state("lock")).is_ok() {
             disk::remove_empty_dir(&self.root.state(""));

@@ -348,10 +348,10 @@ fn second_apply(case: &Case) -> Result<Applied, ApplyError> {
     commit(&case.root, &changes, &json!("second"))
 }
 
-type Run = fn(&Case) -> Result<(), ApplyError>;
+// What is to be interrupted: its name, how the case is made ready, and the run.
+type Run = (&'static str, fn() -> Case, fn(&Case) -> Result<(), ApplyError>);
 
-// What is to be interrupted: how the case is made ready, and the run.
-fn runs() -> [(&'static str, fn() -> Case, Run); 4] {
+fn runs() -> [Run; 4] {
     fn applied_twice() -> Case {
         let case = crash_case();
         second_apply(&case).unwrap();
@@ -406,7 +406,8 @@ fn after_a_crash_at_any_step_all_files_are_old_or_all_are_new() {
 
 #[test]
 fn a_crash_while_recovering_is_recovered_too() {
-    for (name, ready, run) in runs() {
+    let [apply, _, _, roll_back] = runs();
+    for (name, ready, run) in [apply, roll_back] {
         let case = ready();
         let old = case.snapshot();
         run(&case).unwrap();
@@ -461,24 +462,24 @@ fn one_failing_step_leaves_all_files_old_or_new() {
 
 #[test]
 fn an_edit_between_crash_and_recovery_is_kept() {
-    for (name, ready, run) in runs() {
+    for ((name, ready, run), edited) in runs().into_iter().flat_map(|run| [(run, "sub/b.json"), (run, "c.json")]) {
+        let without = |case: &Case| {
+            let mut snapshot = case.snapshot();
+            snapshot.remove(edited);
+            snapshot
+        };
         let case = ready();
-        let old = case.snapshot();
+        let old = without(&case);
         run(&case).unwrap();
-        let new = case.snapshot();
+        let new = without(&case);
         for at in 1.. {
             let case = ready();
             let (_, struck) = faults::with(Fault::Crash(at), || run(&case));
-            fs::write(case.path("sub/b.json"), "edited").unwrap();
+            fs::write(case.path(edited), "edited").unwrap();
             recover(&case.root).unwrap();
-            let mut now = case.snapshot();
-            assert_eq!(now.remove("sub/b.json").unwrap().0, b"edited", "{name}, step {at}");
-            let without = |snapshot: &BTreeMap<String, (Vec<u8>, u32)>| {
-                let mut snapshot = snapshot.clone();
-                snapshot.remove("sub/b.json");
-                snapshot
-            };
-            assert!(now == without(&old) || now == without(&new), "{name}, step {at}: {now:?}");
+            assert_eq!(case.text(edited), "edited", "{name}, step {at}");
+            let now = without(&case);
+            assert!(now == old || now == new, "{name}, step {at}, {edited}: {now:?}");
             if !struck {
                 break;
             }
@@ -488,13 +489,13 @@ fn an_edit_between_crash_and_recovery_is_kept() {
 
 #[test]
 fn a_rollback_that_was_interrupted_is_not_done_twice() {
-    let case = crash_case();
-    second_apply(&case).unwrap();
-    let crashed = (1..).find(|at| {
-        let _ = faults::with(Fault::Crash(*at), || rollback(&case.root, false));
-        case.text("a.json") == "a1"
-    });
-    assert!(crashed.is_some());
+    let interrupted = |at| {
+        let case = crash_case();
+        second_apply(&case).unwrap();
+        faults::with(Fault::Crash(at), || rollback(&case.root, false).map(drop)).0.unwrap_err();
+        case
+    };
+    let case = (1..).map(interrupted).find(|case| case.text("a.json") == "a1").unwrap();
     let done = rollback(&case.root, false).unwrap();
     assert_eq!((done.entry, done.removed), (2, vec!["c.json".to_owned()]));
     assert_eq!(done.recovered.unwrap().operation, Operation::RollBack);
@@ -504,15 +505,12 @@ fn a_rollback_that_was_interrupted_is_not_done_twice() {
 
 #[test]
 fn a_new_apply_recovers_first() {
-    let case = crash_case();
-    for at in 1.. {
-        let (_, struck) = faults::with(Fault::Crash(at), || second_apply(&case));
-        assert!(struck);
-        if case.text("a.json") == "a2" {
-            break;
-        }
-        recover(&case.root).unwrap();
-    }
+    let interrupted = |at| {
+        let case = crash_case();
+        faults::with(Fault::Crash(at), || second_apply(&case).map(drop)).0.unwrap_err();
+        case
+    };
+    let case = (1..).map(interrupted).find(|case| case.text("a.json") == "a2").unwrap();
     // The rest of the interrupted apply is done before this one looks at the files.
     let change = FileChange { file: "sub/b.json".to_owned(), before: Some(b"b2".to_vec()), after: b"b3".to_vec() };
     let applied = commit(&case.root, &[change], &json!("third")).unwrap();
