@@ -105,12 +105,14 @@ pub(super) fn create_dir(path: &Path, private: bool) -> Result<(), ApplyError> {
         return Ok(());
     }
     step("create", path)?;
-    let mut builder = fs::DirBuilder::new();
+    let builder = fs::DirBuilder::new();
     #[cfg(unix)]
-    if private {
+    let builder = {
         use std::os::unix::fs::DirBuilderExt;
-        builder.mode(0o700);
-    }
+        let mut builder = builder;
+        builder.mode(if private { 0o700 } else { 0o777 });
+        builder
+    };
     #[cfg(not(unix))]
     let _ = private;
     match builder.create(path) {

@@ -34,6 +34,8 @@ pub(super) enum Phase {
     Prepare,
     /// Everything is prepared; targets change.
     Commit,
+    /// All targets have changed; the history and `applied.json` follow.
+    Finish,
 }
 
 /// One file of a [`Journal`].
@@ -141,15 +143,18 @@ pub(super) fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
     for path in temporaries(root) {
         disk::remove_file(&path)?;
     }
-    let Some(journal) = load(root)? else { return Ok(None) };
-    let finished = journal.phase == Phase::Commit
-        && match swap(root, &journal) {
+    let Some(mut journal) = load(root)? else { return Ok(None) };
+    let finished = match journal.phase {
+        Phase::Prepare => false,
+        Phase::Commit => match swap(root, &journal) {
             Ok(()) => true,
             Err(ApplyError::Changed { .. } | ApplyError::NotVerified { .. }) => false,
             Err(error) => return Err(error),
-        };
+        },
+        Phase::Finish => true,
+    };
     let outcome = if finished {
-        finish(root, &journal)?;
+        finish(root, &mut journal)?;
         Outcome::Finished
     } else {
         undo(root, &journal)?;
@@ -177,7 +182,7 @@ pub(super) fn run(
         let _ = undo(root, &journal);
         return Err(error);
     }
-    finish(root, &journal)
+    finish(root, &mut journal)
 }
 
 fn prepare(root: &Root, journal: &Journal, staged: &[Staged], entry: Option<&Entry>) -> Result<(), ApplyError> {
@@ -247,8 +252,13 @@ fn swap(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
     Ok(())
 }
 
-// Brings `applied.json` and the history in line with the targets.
-fn finish(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
+// Brings `applied.json` and the history in line with the targets. From here on there is no way back, since the bytes that
+// a rollback put back go first; an edit of a target is of no concern any more.
+fn finish(root: &Root, journal: &mut Journal) -> Result<(), ApplyError> {
+    if journal.phase != Phase::Finish {
+        journal.phase = Phase::Finish;
+        journal.write(root)?;
+    }
     match &journal.record {
         Some(record) => disk::write_json(&root.state("applied.json"), record)?,
         None => disk::remove_file(&root.state("applied.json"))?,
