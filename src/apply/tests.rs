@@ -1,0 +1,532 @@
+//! The transaction on real directories, stopped at every step.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+
+/// Stops the file operations of this thread.
+pub(super) mod faults {
+    use std::cell::Cell;
+
+    #[derive(Clone, Copy, Debug)]
+    pub enum Fault {
+        /// The n-th operation and all after it fail: the process died.
+        Crash(usize),
+        /// Only the n-th fails: a full disk, say.
+        Once(usize),
+    }
+
+    thread_local! {
+        static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+        static COUNT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Runs something under a fault; gives its answer and whether the fault struck.
+    pub fn with<T>(fault: Fault, run: impl FnOnce() -> T) -> (T, bool) {
+        FAULT.set(Some(fault));
+        COUNT.set(0);
+        let answer = run();
+        let (Fault::Crash(at) | Fault::Once(at)) = fault;
+        FAULT.set(None);
+        (answer, COUNT.get() >= at)
+    }
+
+    pub fn strike() -> bool {
+        let count = COUNT.get() + 1;
+        COUNT.set(count);
+        match FAULT.get() {
+            Some(Fault::Crash(at)) => count >= at,
+            Some(Fault::Once(at)) => count == at,
+            None => false,
+        }
+    }
+}
+
+use faults::Fault;
+
+struct Case {
+    _dir: TempDir,
+    root: Root,
+}
+
+impl Case {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let root = Root::open(dir.path()).unwrap();
+        Self { _dir: dir, root }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn change(&self, file: &str, after: &str) -> FileChange {
+        let before = read(&self.root, file).unwrap();
+        FileChange { file: file.to_owned(), before, after: after.as_bytes().to_vec() }
+    }
+
+    fn apply(&self, files: &[(&str, &str)]) -> Applied {
+        let changes: Vec<_> = files.iter().map(|(file, after)| self.change(file, after)).collect();
+        commit(&self.root, &changes, &json!({"files": files.len()})).unwrap()
+    }
+
+    // Every file with its bytes and mode; of the state only the names, because it holds the time.
+    fn snapshot(&self) -> BTreeMap<String, (Vec<u8>, u32)> {
+        let mut out = BTreeMap::new();
+        collect(self.root.path(), self.root.path(), &mut out);
+        out.remove(".wan22-policy/lock");
+        out
+    }
+}
+
+fn collect(root: &Path, dir: &Path, out: &mut BTreeMap<String, (Vec<u8>, u32)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && !path.is_symlink() {
+            collect(root, &path, out);
+        } else {
+            let ours = name.ends_with("applied.json") || name.ends_with("entry.json");
+            let bytes = if ours { Vec::new() } else { fs::read(&path).unwrap_or_default() };
+            out.insert(name, (bytes, disk::mode(&path).unwrap().unwrap_or(0)));
+        }
+    }
+}
+
+fn message<T>(result: Result<T, ApplyError>) -> String {
+    result.err().unwrap().to_string()
+}
+
+#[test]
+fn applies_stack_up_and_come_off_byte_for_byte() {
+    let case = Case::new(&[("config.json", "{\r\n \"a\": 1}"), ("sub/b.env", "x\0\u{fe}")]);
+    let start = case.snapshot();
+    let first = case.apply(&[("config.json", "one"), ("sub/b.env", "one")]);
+    assert_eq!((first.entry, first.files), (Some(1), vec!["config.json".to_owned(), "sub/b.env".to_owned()]));
+    let one = case.snapshot();
+    let record = applied(&case.root).unwrap().unwrap();
+    assert_eq!(record.inputs, json!({"files": 2}));
+    assert_eq!(record.files["config.json"].sha256_before, Some(sha256(b"{\r\n \"a\": 1}")));
+    assert_eq!(record.files["config.json"].sha256_after, sha256(b"one"));
+    assert!(record.time.ends_with('Z') && record.time.parse::<jiff::Timestamp>().is_ok());
+
+    case.apply(&[("config.json", "two"), ("new.json", "two")]);
+    assert_eq!(applied(&case.root).unwrap().unwrap().files["new.json"].sha256_before, None);
+    case.apply(&[("new.json", "three")]);
+    assert_eq!(rollback(&case.root, false).unwrap().restored, ["new.json"]);
+    assert_eq!(case.text("new.json"), "two");
+    let second = rollback(&case.root, false).unwrap();
+    assert_eq!(
+        (second.entry, second.restored, second.removed),
+        (2, vec!["config.json".into()], vec!["new.json".into()])
+    );
+    assert_eq!(case.snapshot(), one);
+    assert_eq!(applied(&case.root).unwrap(), Some(record));
+    rollback(&case.root, false).unwrap();
+    assert_eq!(case.snapshot(), start);
+    assert!(!case.path(STATE_DIR).exists());
+    assert!(message(rollback(&case.root, false)).starts_with("nothing was applied in `"));
+    assert!(!case.path(STATE_DIR).exists());
+}
+
+#[test]
+fn nothing_to_change_makes_no_entry_and_keeps_the_inputs_current() {
+    let case = Case::new(&[("a.json", "same")]);
+    let same = [case.change("a.json", "same")];
+    assert_eq!(commit(&case.root, &same, &json!(1)).unwrap().entry, None);
+    assert_eq!(applied(&case.root).unwrap().unwrap().inputs, json!(1));
+    assert!(!case.path(".wan22-policy/history").exists());
+    assert!(matches!(rollback(&case.root, false), Err(ApplyError::NothingToRollBack { .. })));
+
+    commit(&case.root, &[case.change("a.json", "other")], &json!(2)).unwrap();
+    let file = case.path(".wan22-policy/applied.json");
+    let before = (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap());
+    commit(&case.root, &[], &json!(2)).unwrap();
+    assert_eq!(before, (fs::read(&file).unwrap(), fs::metadata(&file).unwrap().modified().unwrap()));
+    commit(&case.root, &[], &json!(3)).unwrap();
+    let record = applied(&case.root).unwrap().unwrap();
+    assert_eq!((record.inputs, record.files["a.json"].sha256_after.clone()), (json!(3), sha256(b"other")));
+    rollback(&case.root, false).unwrap();
+    assert_eq!(applied(&case.root).unwrap(), None);
+}
+
+#[test]
+fn a_file_that_changed_meanwhile_is_not_overwritten() {
+    let case = Case::new(&[("a.json", "old"), ("b.json", "old")]);
+    let changes = [case.change("a.json", "new"), case.change("b.json", "new"), case.change("c.json", "new")];
+    fs::write(case.path("b.json"), "edited").unwrap();
+    fs::write(case.path("c.json"), "made").unwrap();
+    let shown = message(commit(&case.root, &changes, &json!(null)));
+    assert!(shown.starts_with("`b.json`, `c.json` changed while the change was prepared (in `"), "{shown}");
+    assert_eq!((case.text("a.json"), case.text("b.json")), ("old".to_owned(), "edited".to_owned()));
+    assert!(!case.path(STATE_DIR).exists());
+}
+
+#[test]
+fn a_rollback_does_not_lose_edits_unless_told_to() {
+    let case = Case::new(&[("a.json", "old"), ("b.json", "old")]);
+    case.apply(&[("a.json", "new"), ("b.json", "new"), ("c.json", "new")]);
+    fs::write(case.path("b.json"), "edited").unwrap();
+    fs::remove_file(case.path("c.json")).unwrap();
+    let shown = message(rollback(&case.root, false));
+    assert!(shown.starts_with("`b.json`, `c.json` changed since the last apply"), "{shown}");
+    assert_eq!((case.text("a.json"), case.text("b.json")), ("new".to_owned(), "edited".to_owned()));
+    rollback(&case.root, true).unwrap();
+    assert_eq!((case.text("a.json"), case.text("b.json")), ("old".to_owned(), "old".to_owned()));
+    assert!(!case.path("c.json").exists() && !case.path(STATE_DIR).exists());
+}
+
+#[test]
+fn names_that_leave_the_root_are_refused() {
+    let case = Case::new(&[("a.json", "a"), ("dir/x", "")]);
+    for name in ["", "/etc/passwd", "../a", "dir/../a.json", "./a.json", ".wan22-policy/lock", ".WAN22-policy/x"] {
+        assert!(matches!(read(&case.root, name), Err(ApplyError::BadName { .. })), "{name}");
+    }
+    assert!(matches!(read(&case.root, "dir"), Err(ApplyError::NotAFile { .. })));
+    assert!(read(&case.root, "a.json/b").is_err());
+    assert_eq!(read(&case.root, "missing").unwrap(), None);
+    assert_eq!(read(&case.root, "missing/too").unwrap(), None);
+    let change = [case.change("missing/too", "x")];
+    assert!(matches!(commit(&case.root, &change, &json!(1)), Err(ApplyError::NoDirectory { .. })));
+    assert!(matches!(Root::open(case.path("a.json")), Err(ApplyError::NotADirectory { .. })));
+    assert!(matches!(Root::open(case.path("missing")), Err(ApplyError::Io { .. })));
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn links_inside_the_root_are_followed_and_others_refused() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "secret").unwrap();
+        let case = Case::new(&[("real/config.json", "old")]);
+        symlink("real/config.json", case.path("config.json")).unwrap();
+        symlink("real", case.path("dir")).unwrap();
+        symlink(outside.path(), case.path("out")).unwrap();
+        symlink(outside.path().join("secret"), case.path("secret")).unwrap();
+        symlink("nowhere", case.path("dangling")).unwrap();
+
+        for name in ["out/secret", "secret", "out/new", "out/no/new"] {
+            assert!(matches!(read(&case.root, name), Err(ApplyError::OutsideRoot { .. })), "{name}");
+        }
+        assert!(matches!(read(&case.root, "dangling"), Err(ApplyError::DanglingLink { .. })));
+        let both = [case.change("config.json", "new"), case.change("dir/config.json", "new")];
+        assert!(matches!(commit(&case.root, &both, &json!(1)), Err(ApplyError::SameFile { .. })));
+
+        case.apply(&[("config.json", "new")]);
+        assert_eq!(fs::read_link(case.path("config.json")).unwrap(), Path::new("real/config.json"));
+        assert_eq!(case.text("real/config.json"), "new");
+        // A program that replaces the link by a file of its own has edited it.
+        fs::remove_file(case.path("config.json")).unwrap();
+        fs::write(case.path("config.json"), "new").unwrap();
+        assert!(matches!(rollback(&case.root, false), Err(ApplyError::EditedSince { .. })));
+        rollback(&case.root, true).unwrap();
+        assert_eq!((case.text("real/config.json"), case.text("config.json")), ("old".into(), "new".into()));
+    }
+
+    #[test]
+    fn a_state_directory_that_leads_elsewhere_is_refused() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("precious"), "x").unwrap();
+        let case = Case::new(&[("a.json", "old")]);
+        symlink(outside.path(), case.path(STATE_DIR)).unwrap();
+        let change = [case.change("a.json", "new")];
+        assert!(matches!(commit(&case.root, &change, &json!(1)), Err(ApplyError::OutsideRoot { .. })));
+        fs::remove_file(case.path(STATE_DIR)).unwrap();
+
+        // A journal that came with the files must not have others removed.
+        for (link, operation) in [("rollback", "roll-back"), ("history", "apply"), ("history/0001", "apply")] {
+            fs::create_dir_all(case.path(STATE_DIR).join(link).parent().unwrap()).unwrap();
+            symlink(outside.path(), case.path(STATE_DIR).join(link)).unwrap();
+            fs::create_dir_all(outside.path().join("0001")).unwrap();
+            fs::write(outside.path().join("0001/precious"), "x").unwrap();
+            let journal = json!({"schema": "wan22-policy/journal/v1", "operation": operation, "phase": "prepare",
+                "entry": 1, "files": [], "record": null});
+            fs::write(case.path(STATE_DIR).join("journal.json"), journal.to_string()).unwrap();
+            assert!(matches!(recover(&case.root), Err(ApplyError::OutsideRoot { .. })), "{link}");
+            assert!(outside.path().join("precious").exists() && outside.path().join("0001/precious").exists());
+            fs::remove_dir_all(case.path(STATE_DIR)).unwrap();
+        }
+    }
+
+    #[test]
+    fn modes_are_kept_and_saved_bytes_are_private() {
+        let case = Case::new(&[("a.json", "old"), ("run.sh", "old")]);
+        let mode = |name: &str| fs::metadata(case.path(name)).unwrap().permissions().mode() & 0o7777;
+        fs::set_permissions(case.path("a.json"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(case.path("run.sh"), fs::Permissions::from_mode(0o751)).unwrap();
+        case.apply(&[("a.json", "new"), ("run.sh", "new")]);
+        assert_eq!((mode("a.json"), mode("run.sh")), (0o600, 0o751));
+        assert_eq!(mode(".wan22-policy/history"), 0o700);
+        assert_eq!(mode(".wan22-policy/history/0001/0.before"), 0o600);
+        fs::set_permissions(case.path("run.sh"), fs::Permissions::from_mode(0o600)).unwrap();
+        rollback(&case.root, false).unwrap();
+        assert_eq!((mode("a.json"), mode("run.sh")), (0o600, 0o751));
+    }
+}
+
+#[test]
+fn saved_bytes_have_names_that_no_stack_loads() {
+    let case = Case::new(&[("a.json", "old"), ("b.py", "old"), ("c.safetensors", "old")]);
+    case.apply(&[("a.json", "new"), ("b.py", "new"), ("c.safetensors", "new")]);
+    let names: Vec<_> = case.snapshot().into_keys().filter(|name| name.contains("history")).collect();
+    let want =
+        ["0.before", "1.before", "2.before", "entry.json"].map(|name| format!(".wan22-policy/history/0001/{name}"));
+    assert_eq!(names, want);
+}
+
+#[test]
+fn only_one_at_a_time() {
+    let case = Case::new(&[("a.json", "0")]);
+    let change = [case.change("a.json", "1")];
+    let held = Lock::take(&case.root).unwrap();
+    let root = case.root.clone();
+    let shown = std::thread::spawn(move || message(commit(&root, &change, &json!(1)))).join().unwrap();
+    assert_eq!(shown, format!("another process holds the lock `{}`", case.root.state("lock").display()));
+    drop(held);
+    assert_eq!(case.snapshot().len(), 1);
+
+    // Many at once: each commit that says it was made is on the stack, and the file always holds a whole one.
+    let mut threads = Vec::new();
+    for thread in 0..4 {
+        let root = case.root.clone();
+        threads.push(std::thread::spawn(move || {
+            let mut made = 0_i32;
+            for turn in 0..25 {
+                let before = read(&root, "a.json").unwrap();
+                let after = format!("{thread} {turn}").into_bytes();
+                let change = FileChange { file: "a.json".to_owned(), before, after };
+                match commit(&root, &[change], &json!(turn)) {
+                    Ok(_) => made += 1,
+                    Err(ApplyError::Locked { .. } | ApplyError::Changed { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                match rollback(&root, false) {
+                    Ok(_) => made -= 1,
+                    Err(ApplyError::Locked { .. } | ApplyError::NothingToRollBack { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            made
+        }));
+    }
+    let made: i32 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    assert_eq!(i32::try_from(history::numbers(&case.root).unwrap().len()).unwrap(), made);
+    while rollback(&case.root, false).is_ok() {}
+    assert_eq!(
+        case.snapshot().into_iter().map(|(name, (bytes, _))| (name, bytes)).collect::<Vec<_>>(),
+        [("a.json".to_owned(), b"0".to_vec())]
+    );
+}
+
+// Two applies' worth of files: one to change in each of two directories, one to make, one to leave alone.
+fn crash_case() -> Case {
+    let case = Case::new(&[("a.json", "a0"), ("sub/b.json", "b0"), ("other", "o")]);
+    case.apply(&[("a.json", "a1"), ("sub/b.json", "b1")]);
+    case
+}
+
+fn second_apply(case: &Case) -> Result<Applied, ApplyError> {
+    let changes = [case.change("a.json", "a2"), case.change("sub/b.json", "b2"), case.change("c.json", "c2")];
+    commit(&case.root, &changes, &json!("second"))
+}
+
+// What is to be interrupted: its name, how the case is made ready, and the run.
+type Run = (&'static str, fn() -> Case, fn(&Case) -> Result<(), ApplyError>);
+
+fn runs() -> [Run; 4] {
+    fn applied_twice() -> Case {
+        let case = crash_case();
+        second_apply(&case).unwrap();
+        case
+    }
+    fn untouched() -> Case {
+        Case::new(&[("a.json", "a1"), ("sub/b.json", "b1")])
+    }
+    fn applied_once() -> Case {
+        let case = untouched();
+        second_apply(&case).unwrap();
+        case
+    }
+    [
+        ("first apply", untouched, |case| second_apply(case).map(drop)),
+        ("second apply", crash_case, |case| second_apply(case).map(drop)),
+        ("rollback of the second", applied_twice, |case| rollback(&case.root, false).map(drop)),
+        ("rollback of the first", applied_once, |case| rollback(&case.root, false).map(drop)),
+    ]
+}
+
+#[test]
+fn after_a_crash_at_any_step_all_files_are_old_or_all_are_new() {
+    for (name, ready, run) in runs() {
+        let case = ready();
+        let old = case.snapshot();
+        run(&case).unwrap();
+        let new = case.snapshot();
+        let (mut undone, mut finished) = (0, 0);
+        for at in 1.. {
+            let case = ready();
+            let (answer, struck) = faults::with(Fault::Crash(at), || run(&case));
+            let recovered = recover(&case.root).unwrap();
+            assert_eq!(recover(&case.root).unwrap(), None);
+            let now = case.snapshot();
+            match recovered.as_ref().map(|recovered| recovered.outcome) {
+                Some(Outcome::Undone) => assert_eq!(now, old, "{name}, step {at}"),
+                Some(Outcome::Finished) => assert_eq!(now, new, "{name}, step {at}"),
+                None => assert!(now == old || now == new, "{name}, step {at}: {now:?}"),
+            }
+            undone += usize::from(now == old);
+            finished += usize::from(now == new);
+            if !struck {
+                answer.unwrap();
+                assert_eq!(now, new);
+                break;
+            }
+        }
+        assert!(undone > 10 && finished > 3, "{name}: {undone} undone, {finished} finished");
+    }
+}
+
+#[test]
+fn a_crash_while_recovering_is_recovered_too() {
+    let [apply, _, _, roll_back] = runs();
+    for (name, ready, run) in [apply, roll_back] {
+        let case = ready();
+        let old = case.snapshot();
+        run(&case).unwrap();
+        let new = case.snapshot();
+        for at in 1.. {
+            let mut again = 1;
+            let mut outcomes = Vec::new();
+            let struck = loop {
+                let case = ready();
+                let (_, struck) = faults::with(Fault::Crash(at), || run(&case));
+                let (_, struck_again) = faults::with(Fault::Crash(again), || recover(&case.root));
+                recover(&case.root).unwrap();
+                let now = case.snapshot();
+                assert!(now == old || now == new, "{name}, steps {at} and {again}: {now:?}");
+                outcomes.push(now == new);
+                if !struck_again {
+                    break struck;
+                }
+                again += 1;
+            };
+            assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]), "{name}, step {at}: {outcomes:?}");
+            if !struck {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn one_failing_step_leaves_all_files_old_or_new() {
+    for (name, ready, run) in runs() {
+        let case = ready();
+        let old = case.snapshot();
+        run(&case).unwrap();
+        let new = case.snapshot();
+        for at in 1.. {
+            let case = ready();
+            let (answer, struck) = faults::with(Fault::Once(at), || run(&case));
+            let at_once = case.snapshot();
+            recover(&case.root).unwrap();
+            let now = case.snapshot();
+            assert!(now == old || now == new, "{name}, step {at}: {now:?}");
+            if answer.is_err() && now == old {
+                assert_eq!(at_once, old, "{name}, step {at}: undone at once");
+            }
+            if !struck {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_edit_between_crash_and_recovery_is_kept() {
+    for ((name, ready, run), edited) in runs().into_iter().flat_map(|run| [(run, "sub/b.json"), (run, "c.json")]) {
+        let without = |case: &Case| {
+            let mut snapshot = case.snapshot();
+            snapshot.remove(edited);
+            snapshot
+        };
+        let case = ready();
+        let old = without(&case);
+        run(&case).unwrap();
+        let new = without(&case);
+        for at in 1.. {
+            let case = ready();
+            let (_, struck) = faults::with(Fault::Crash(at), || run(&case));
+            fs::write(case.path(edited), "edited").unwrap();
+            recover(&case.root).unwrap();
+            assert_eq!(case.text(edited), "edited", "{name}, step {at}");
+            let now = without(&case);
+            assert!(now == old || now == new, "{name}, step {at}, {edited}: {now:?}");
+            if !struck {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rollback_that_was_interrupted_is_not_done_twice() {
+    let interrupted = |at| {
+        let case = crash_case();
+        second_apply(&case).unwrap();
+        faults::with(Fault::Crash(at), || rollback(&case.root, false).map(drop)).0.unwrap_err();
+        case
+    };
+    let case = (1..).map(interrupted).find(|case| case.text("a.json") == "a1").unwrap();
+    let done = rollback(&case.root, false).unwrap();
+    assert_eq!((done.entry, done.removed), (2, vec!["c.json".to_owned()]));
+    assert_eq!(done.recovered.unwrap().operation, Operation::RollBack);
+    assert_eq!(case.text("a.json"), "a1");
+    assert_eq!(history::numbers(&case.root).unwrap(), [1]);
+}
+
+#[test]
+fn a_new_apply_recovers_first() {
+    let interrupted = |at| {
+        let case = crash_case();
+        faults::with(Fault::Crash(at), || second_apply(&case).map(drop)).0.unwrap_err();
+        case
+    };
+    let case = (1..).map(interrupted).find(|case| case.text("a.json") == "a2").unwrap();
+    // The rest of the interrupted apply is done before this one looks at the files.
+    let change = FileChange { file: "sub/b.json".to_owned(), before: Some(b"b2".to_vec()), after: b"b3".to_vec() };
+    let applied = commit(&case.root, &[change], &json!("third")).unwrap();
+    let recovered = applied.recovered.unwrap();
+    assert_eq!((recovered.operation, recovered.outcome, recovered.entry), (Operation::Apply, Outcome::Finished, 2));
+    assert_eq!((applied.entry, case.text("c.json"), case.text("sub/b.json")), (Some(3), "c2".into(), "b3".into()));
+}
+
+#[test]
+fn damage_in_the_state_directory_is_named() {
+    let case = crash_case();
+    fs::write(case.path(".wan22-policy/history/0001/0.before"), "broken").unwrap();
+    let shown = message(rollback(&case.root, true));
+    assert!(shown.contains("0.before` is damaged: it does not hold the bytes that were saved"), "{shown}");
+    fs::write(case.path(".wan22-policy/journal.json"), "{").unwrap();
+    assert!(message(recover(&case.root)).contains("journal.json` is damaged: EOF"));
+    fs::write(case.path(".wan22-policy/applied.json"), "{}").unwrap();
+    assert!(message(applied(&case.root)).contains("missing field `schema`"));
+}
