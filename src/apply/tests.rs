@@ -208,7 +208,7 @@ fn names_that_leave_the_root_are_refused() {
 
 #[cfg(unix)]
 mod unix {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
 
@@ -264,6 +264,20 @@ mod unix {
             assert!(outside.path().join("precious").exists() && outside.path().join("0001/precious").exists());
             fs::remove_dir_all(case.path(STATE_DIR)).unwrap();
         }
+    }
+
+    #[test]
+    fn the_owner_is_kept_where_that_is_allowed() {
+        let case = Case::new(&[("a.json", "old")]);
+        // Only root may give files away; for others there is nothing to see here.
+        let given = std::os::unix::fs::chown(case.path("a.json"), Some(1234), Some(1235)).is_ok();
+        let owner = || fs::metadata(case.path("a.json")).map(|found| (found.uid(), found.gid())).unwrap();
+        let before = owner();
+        assert_eq!(given, before == (1234, 1235));
+        case.apply(&[("a.json", "new")]);
+        assert_eq!(owner(), before);
+        rollback(&case.root, false).unwrap();
+        assert_eq!(owner(), before);
     }
 
     #[test]
