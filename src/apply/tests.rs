@@ -208,7 +208,7 @@ fn names_that_leave_the_root_are_refused() {
 
 #[cfg(unix)]
 mod unix {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
 
@@ -264,6 +264,20 @@ mod unix {
             assert!(outside.path().join("precious").exists() && outside.path().join("0001/precious").exists());
             fs::remove_dir_all(case.path(STATE_DIR)).unwrap();
         }
+    }
+
+    #[test]
+    fn the_owner_is_kept_where_that_is_allowed() {
+        let case = Case::new(&[("a.json", "old")]);
+        // Only root may give files away; for others there is nothing to see here.
+        let given = std::os::unix::fs::chown(case.path("a.json"), Some(1234), Some(1235)).is_ok();
+        let owner = || fs::metadata(case.path("a.json")).map(|found| (found.uid(), found.gid())).unwrap();
+        let before = owner();
+        assert_eq!(given, before == (1234, 1235));
+        case.apply(&[("a.json", "new")]);
+        assert_eq!(owner(), before);
+        rollback(&case.root, false).unwrap();
+        assert_eq!(owner(), before);
     }
 
     #[test]
@@ -529,4 +543,55 @@ fn damage_in_the_state_directory_is_named() {
     assert!(message(recover(&case.root)).contains("journal.json` is damaged: EOF"));
     fs::write(case.path(".wan22-policy/applied.json"), "{}").unwrap();
     assert!(message(applied(&case.root)).contains("missing field `schema`"));
+}
+
+const CHILD_ROOT: &str = "WAN22_POLICY_TEST_ROOT";
+
+#[test]
+#[ignore = "the process that `a_killed_process_is_recovered` starts"]
+fn child() {
+    let Some(path) = std::env::var_os(CHILD_ROOT) else { return };
+    let root = Root::open(path).unwrap();
+    for turn in 1.. {
+        recover(&root).unwrap();
+        let change = |file: &str| FileChange {
+            file: file.to_owned(),
+            before: read(&root, file).unwrap(),
+            after: turn.to_string().into_bytes(),
+        };
+        commit(&root, &[change("a.json"), change("b.json")], &json!(turn)).unwrap();
+        if turn % 3 == 0 {
+            rollback(&root, false).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_killed_process_is_recovered() {
+    let case = Case::new(&[("a.json", "0"), ("b.json", "0")]);
+    let mut recovered = 0;
+    for turn in 0..40_u64 {
+        let before = fs::read(case.root.state("applied.json")).ok();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "apply::tests::child", "--ignored"])
+            .env(CHILD_ROOT, case.root.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while fs::read(case.root.state("applied.json")).ok() == before && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        std::thread::sleep(std::time::Duration::from_micros(turn * 677));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        recovered += usize::from(recover(&case.root).unwrap().is_some());
+        assert_eq!(case.text("a.json"), case.text("b.json"));
+        let record = applied(&case.root).unwrap();
+        let hash = record.map(|record| record.files["a.json"].sha256_after.clone());
+        assert!(hash.is_none_or(|hash| hash == sha256(case.text("a.json").as_bytes())));
+    }
+    assert!(recovered > 0);
+    while rollback(&case.root, false).is_ok() {}
+    let left: Vec<_> = case.snapshot().into_iter().map(|(name, (bytes, _))| (name, bytes)).collect();
+    assert_eq!(left, [("a.json".to_owned(), b"0".to_vec()), ("b.json".to_owned(), b"0".to_vec())]);
 }
