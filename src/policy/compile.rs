@@ -209,11 +209,13 @@ impl PolicySet {
 pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     let mut compiler = Compiler { files, errors: Vec::new(), warnings: Vec::new() };
     let tables = compiler.tables();
+    compiler.stop_at_errors()?;
     let mut types = namespaces::types();
     let data = data_namespace(&tables);
     types.insert(DATA_NAMESPACE.to_owned(), data.0);
     let mut language = Language::new(types.clone());
     compiler.functions(&mut language, &tables);
+    compiler.stop_at_errors()?;
     let disabled = compiler.disabled();
     let mut policies = Vec::new();
     let mut checks = Vec::new();
@@ -241,9 +243,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
             Vec::new()
         }
     };
-    if !compiler.errors.is_empty() {
-        return Err(compiler.errors);
-    }
+    compiler.stop_at_errors()?;
     targets.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(PolicySet {
         hash: hash(files),
@@ -285,6 +285,14 @@ struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
+    // What rests on a broken table or function would only repeat its error.
+    fn stop_at_errors(&mut self) -> Result<(), Vec<Finding>> {
+        match std::mem::take(&mut self.errors) {
+            errors if errors.is_empty() => Ok(()),
+            errors => Err(errors),
+        }
+    }
+
     fn keep<T>(&mut self, result: Result<T, Vec<Finding>>, into: &mut Vec<T>) {
         match result {
             Ok(value) => into.push(value),
