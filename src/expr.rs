@@ -163,12 +163,13 @@ impl Language {
         self.check(parsed, locals)
     }
 
-    /// Makes a checked expression callable under a name. The functions it calls must have been defined before.
-    pub fn define(&mut self, name: &str, parameters: Vec<(String, Type)>, body: Expr) {
+    /// Makes a checked expression callable under a name, with the type that it is declared to give. The functions it calls
+    /// must have been defined before.
+    pub fn define(&mut self, name: &str, parameters: Vec<(String, Type)>, body: Expr, result: Type) {
         let names = parameters.iter().map(|(name, _)| name.clone()).collect();
         let reads = self.all_reads(&body);
         runtime::register_function(&mut self.engine, name, names, body.ast);
-        self.functions.insert(name.to_owned(), Signature { parameters, result: body.ty, reads });
+        self.functions.insert(name.to_owned(), Signature { parameters, result, reads });
     }
 
     /// Whether a name is taken by a namespace.

@@ -480,11 +480,15 @@ fn define(
         parameters.push((parameter.clone(), word(ty, pointer)?));
     }
     let body = language.check(expression, &parameters)?;
-    if let Some(returns) = &entry.returns {
-        let wanted = word(returns, format!("{pointer}/returns"))?;
-        fits(&body, &wanted, "the function gives")?;
-    }
-    language.define(name, parameters, body);
+    let result = match &entry.returns {
+        None => body.ty().clone(),
+        Some(returns) => {
+            let wanted = word(returns, format!("{pointer}/returns"))?;
+            fits(&body, &wanted, "the function gives")?;
+            wanted
+        }
+    };
+    language.define(name, parameters, body, result);
     Ok(())
 }
 
