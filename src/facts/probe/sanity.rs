@@ -7,7 +7,7 @@ use crate::facts::units::{Unit, show};
 use crate::facts::{Fact, Facts};
 
 /// More RAM than any machine has that runs these models: 64 TiB.
-pub const MOST_RAM: u64 = 64 << 40;
+const MOST_RAM: u64 = 64 << 40;
 
 /// More VRAM than any card has: 16 TiB.
 const MOST_VRAM: u64 = 16 << 40;
@@ -30,7 +30,9 @@ pub fn check(facts: &mut Facts, place: impl Fn(&str) -> Option<Span>) {
     for (name, value) in numbers {
         let why = match name.rsplit_once('.') {
             _ if name == "ram.total" => ram(value),
-            Some((_, "memory")) if name.starts_with("numa.nodes[") => ram(value),
+            Some((_, "memory")) if name.starts_with("numa.nodes[") => {
+                (value > MOST_RAM).then(|| "is more than any machine has".to_owned())
+            }
             Some((gpu, "total")) if name.starts_with("gpus[") => vram(facts, gpu, value),
             Some((gpu, "free" | "used" | "reserved")) if name.starts_with("gpus[") => {
                 let total = facts.value(&format!("{gpu}.total")).and_then(Value::as_u64);
@@ -73,7 +75,7 @@ fn ram(total: u64) -> Option<String> {
     match total {
         0 => Some("is none at all".to_owned()),
         _ if total > MOST_RAM => Some("is more than any machine has".to_owned()),
-        _ if CAPS.contains(&total) || total == 4 << 30 => Some("is the most that a 32-bit counter can say".to_owned()),
+        _ if CAPS.contains(&total) => Some("is the most that a 32-bit counter can say".to_owned()),
         _ => None,
     }
 }
@@ -125,7 +127,7 @@ mod tests {
     fn impossible_values_become_unknown_and_possible_ones_stay() {
         let cases: [(&str, Value, bool); 12] = [
             ("ram.total", (373_u64 << 40).into(), false),
-            ("ram.total", (4_u64 << 30).into(), false),
+            ("ram.total", u64::from(u32::MAX).into(), false),
             ("ram.total", (63_u64 << 40).into(), true),
             ("gpus[0].vram.total", 0.into(), false),
             ("gpus[0].vram.total", (4095_u64 << 20).into(), false),
@@ -135,7 +137,7 @@ mod tests {
             ("gpus[0].name", "NVIDIA L4".into(), true),
             ("cpu.packages", 0.into(), false),
             ("numa.nodes[1].memory", (400_u64 << 40).into(), false),
-            ("numa.nodes[1].memory", (4_u64 << 33).into(), true),
+            ("numa.nodes[1].memory", (4_u64 << 30).into(), true),
         ];
         for (name, value, possible) in cases {
             let mut facts = Facts::new("");
