@@ -1,36 +1,91 @@
 //! Packages, cores, caches and NUMA nodes, of this machine through hwloc or from a topology that hwloc saved as XML.
-//!
-//! An XML can be cut off, written by hand or of a newer hwloc: it is read through once before hwloc sees it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use hwlocality::Topology;
-use hwlocality::cpu::cpuset::CpuSet;
 use hwlocality::object::TopologyObject;
 use hwlocality::object::attributes::ObjectAttributes;
 use hwlocality::object::types::ObjectType;
-use hwlocality::topology::builder::{BuildFlags, TopologyBuilder, TypeFilter};
-use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
 use super::{os, sanity};
-use crate::diag::{Finding, Source, Span};
+use crate::diag::{Finding, Source};
 use crate::facts::{Facts, Origin};
 
-/// Deeper than any topology nests; hwloc walks the objects recursively.
-const DEPTH: usize = 128;
-
-/// More CPUs or nodes than any machine numbers; a set is as large as its highest number.
-const MOST_INDEX: u64 = 1 << 16;
+mod xml;
 
 /// Kinds of cores whose speeds differ by less than this share are alike: single cores of a kind are often rated a little
 /// higher (preferred cores), which makes them no other kind of core.
 const ALIKE: f64 = 0.85;
 
-/// PCI vendor of NVIDIA, and the class of display controllers.
-const NVIDIA: u16 = 0x10de;
-const DISPLAY: u16 = 0x03;
+const NO_MEMORY: &str = "the topology holds no memory sizes";
+
+/// Numbers of CPUs or nodes.
+type Set = BTreeSet<i64>;
+
+/// A topology as far as facts follow from it, of either source.
+#[derive(Debug, Default)]
+struct Layout {
+    packages: usize,
+    // The CPUs of each core.
+    cores: Vec<Set>,
+    // Those that are online.
+    cpus: Set,
+    // Those that the process may use, and the nodes; none where nothing is closed to it.
+    allowed: Option<Set>,
+    allowed_nodes: Option<Set>,
+    // The L3 caches.
+    caches: Vec<Cache>,
+    // Without those that are a GPU's memory.
+    nodes: Vec<Node>,
+    // Memory that no node is named for.
+    memory: Option<u64>,
+    kinds: Vec<Kind>,
+    // PCI devices of any maker, and NVIDIA's display controllers among them.
+    devices: usize,
+    gpus: Vec<Gpu>,
+    // Of the machine, then of its packages.
+    infos: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Cache {
+    cpus: Set,
+    size: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Node {
+    number: i64,
+    cpus: Set,
+    memory: Option<u64>,
+}
+
+/// CPUs that hwloc holds to be alike, the faster the higher the rank.
+#[derive(Debug)]
+struct Kind {
+    cpus: Set,
+    rank: Option<i64>,
+    infos: Vec<(String, String)>,
+}
+
+impl Kind {
+    fn info(&self, name: &str) -> Option<&str> {
+        self.infos.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[derive(Debug)]
+struct Gpu {
+    // The number in the name of the device's `nvml0` and `cuda0`.
+    nvml: Option<usize>,
+    cuda: Option<usize>,
+    bus: String,
+    // The nodes it is near.
+    near: Set,
+}
 
 /// The topology of this machine: `cpu.*` that hwloc knows, `numa.*`, and the nodes' memory together as `ram.total`.
 ///
@@ -39,15 +94,19 @@ const DISPLAY: u16 = 0x03;
 pub fn live() -> Facts {
     let mut facts = Facts::new("the topology does not say");
     let flags = BuildFlags::INCLUDE_DISALLOWED | BuildFlags::DONT_CHANGE_BINDING | BuildFlags::IGNORE_DISTANCES;
-    let topology = builder(flags).and_then(|builder| builder.build().map_err(|error| error.to_string()));
+    let topology = TopologyBuilder::new()
+        .with_flags(flags)
+        .map_err(|error| error.to_string())
+        .and_then(|builder| builder.build().map_err(|error| error.to_string()));
     match topology {
         Ok(topology) => {
+            let mut layout = layout(&topology);
             // hwloc knows the cpuset but not the affinity mask.
-            describe(&mut facts, &topology, os::allowed_cpus(Path::new("/")).ok());
-            let gpus = "the topology was read without PCI devices";
-            for index in 0..facts.count("numa.nodes").unwrap_or(0) {
-                facts.unknown(format!("numa.nodes[{index}].gpus"), gpus);
+            if let Ok(bound) = os::allowed_cpus(Path::new("/")) {
+                let allowed = layout.allowed.get_or_insert_with(|| layout.cpus.clone());
+                allowed.retain(|cpu| bound.contains(cpu));
             }
+            describe(&mut facts, &layout);
         }
         Err(error) => {
             for family in ["cpu", "numa"] {
@@ -60,65 +119,95 @@ pub fn live() -> Facts {
 
 /// The topology that `lstopo` or hwloc saved as XML (hwloc 1 and 2).
 ///
-/// Besides what [`live`] gives: the NUMA node of each NVIDIA GPU, in the driver's order, as `gpus[i].numa_node`. It does
-/// not make `gpus` known, because it shows neither their memory nor whether a driver runs them.
+/// Besides what [`live`] gives: what the file says of the system and the processor's name, and the NUMA node of each
+/// NVIDIA GPU, in the driver's order, as `gpus[i].numa_node`. It does not make `gpus` known, because it shows neither
+/// their memory nor whether a driver runs them.
 ///
 /// # Errors
 /// A `malformed-dump` finding at its place, when the text is no such XML, is cut off or is of hwloc 3.
 pub fn from_xml(source: Arc<Source>) -> Result<Facts, Finding> {
-    validate(&source)?;
-    let refused = |error: String| {
-        malformed(format!("hwloc refuses the topology: {error}"))
-            .at(span(&source, 0, 0), "")
-            .help("save it again with `lstopo`")
-    };
-    let topology = builder(BuildFlags::INCLUDE_DISALLOWED)
-        .and_then(|builder| builder.with_io_type_filter(TypeFilter::KeepImportant).map_err(|error| error.to_string()))
-        .and_then(|builder| builder.from_xml(&source.text).map_err(|error| error.to_string()))
-        .and_then(|builder| builder.build().map_err(|error| error.to_string()))
-        .map_err(refused)?;
+    let layout = xml::read(&source)?;
     let mut facts = Facts::new("the saved dump does not say");
-    describe(&mut facts, &topology, None);
-    describe_system(&mut facts, &topology);
-    describe_gpus(&mut facts, &topology);
-    sanity::check(&mut facts, |_| Some(span(&source, 0, 0)));
+    describe(&mut facts, &layout);
+    describe_system(&mut facts, &layout);
+    describe_gpus(&mut facts, &layout);
+    sanity::check(&mut facts, |_| Some(xml::span(&source, 0, 0)));
     Ok(facts)
 }
 
-fn builder(flags: BuildFlags) -> Result<TopologyBuilder, String> {
-    TopologyBuilder::new().with_flags(flags).map_err(|error| error.to_string())
+// What hwloc found on this machine.
+fn layout(topology: &Topology) -> Layout {
+    let objects = |kind: ObjectType| topology.objects_with_type(kind);
+    let cpus = |object: &TopologyObject| object.cpuset().map(|cpus| indices(cpus.iter_set())).unwrap_or_default();
+    let caches = objects(ObjectType::L3Cache).map(|cache| {
+        let size = match cache.attributes() {
+            Some(ObjectAttributes::Cache(cache)) => cache.size().map(u64::from),
+            _ => None,
+        };
+        Cache { cpus: cpus(cache), size }
+    });
+    let nodes = objects(ObjectType::NUMANode).filter_map(|node| {
+        let gpu_memory = node.subtype().is_some_and(|subtype| subtype.to_bytes() == b"GPUMemory");
+        if gpu_memory || node.info("PCIBusID").is_some() {
+            return None;
+        }
+        let memory = match node.attributes() {
+            Some(ObjectAttributes::NUMANode(node)) => node.local_memory().map(u64::from),
+            _ => None,
+        };
+        Some(Node { number: i64::try_from(node.os_index()?).ok()?, cpus: cpus(node), memory })
+    });
+    let kinds = topology.cpu_kinds().into_iter().flatten().map(|kind| {
+        let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+        Kind {
+            cpus: indices(kind.cpuset.iter_set()),
+            rank: kind.efficiency.and_then(|rank| i64::try_from(rank).ok()),
+            infos: kind.infos.iter().map(|info| (text(info.name()), text(info.value()))).collect(),
+        }
+    });
+    Layout {
+        packages: objects(ObjectType::Package).len(),
+        cores: objects(ObjectType::Core).map(cpus).collect(),
+        cpus: indices(topology.cpuset().iter_set()),
+        allowed: Some(indices(topology.allowed_cpuset().iter_set())),
+        allowed_nodes: Some(indices(topology.allowed_nodeset().iter_set())),
+        caches: caches.collect(),
+        nodes: nodes.collect(),
+        kinds: kinds.collect(),
+        ..Layout::default()
+    }
 }
 
-fn describe(facts: &mut Facts, topology: &Topology, bound: Option<Vec<i64>>) {
-    let online = topology.cpuset();
-    let mut allowed: CpuSet = &*topology.allowed_cpuset() & &*online;
-    if let Some(bound) = bound {
-        for cpu in list(&allowed) {
-            if !bound.contains(&cpu) {
-                allowed.unset(usize::try_from(cpu).unwrap_or_default());
-            }
-        }
-    }
-    let cores: Vec<&TopologyObject> = topology.objects_with_type(ObjectType::Core).collect();
-    count(facts, "cpu.packages", topology.objects_with_type(ObjectType::Package).len(), "packages");
+fn indices(set: impl Iterator<Item = impl Into<usize>>) -> Set {
+    set.filter_map(|index| i64::try_from(index.into()).ok()).collect()
+}
+
+fn list(set: &Set) -> Vec<i64> {
+    set.iter().copied().collect()
+}
+
+fn describe(facts: &mut Facts, layout: &Layout) {
+    let Layout { cores, cpus, .. } = layout;
+    let allowed: Set =
+        cpus.iter().filter(|cpu| layout.allowed.as_ref().is_none_or(|open| open.contains(cpu))).copied().collect();
+    let usable = cores.iter().filter(|core| !core.is_disjoint(&allowed)).count();
+    count(facts, "cpu.packages", layout.packages, "packages");
     count(facts, "cpu.physical_cores", cores.len(), "cores");
-    count(facts, "cpu.logical_cpus", list(&online).len(), "CPUs");
-    facts.know("cpu.allowed_cpus", list(&allowed), Origin::Hwloc);
-    let usable = cores.iter().filter(|core| core.cpuset().is_some_and(|cpus| allowed.intersects(&*cpus))).count();
+    count(facts, "cpu.logical_cpus", cpus.len(), "CPUs");
     count(facts, "cpu.allowed_cores", usable, "cores");
-    match fastest(topology, &cores) {
-        Ok(fast) if !cores.is_empty() => {
+    facts.know("cpu.allowed_cpus", list(&allowed), Origin::Hwloc);
+    match fastest(layout) {
+        Ok(fast) => {
             facts.know("cpu.performance_cores", fast, Origin::Hwloc);
             facts.know("cpu.efficiency_cores", cores.len() - fast, Origin::Hwloc);
         }
-        outcome => {
-            let why = outcome.err().unwrap_or("the topology does not show cores");
+        Err(why) => {
             facts.unknown("cpu.performance_cores", why);
             facts.unknown("cpu.efficiency_cores", why);
         }
     }
-    describe_caches(facts, topology);
-    describe_nodes(facts, topology, &allowed);
+    describe_caches(facts, layout);
+    describe_nodes(facts, layout, &allowed);
 }
 
 fn count(facts: &mut Facts, name: &str, number: usize, what: &str) {
@@ -130,112 +219,78 @@ fn count(facts: &mut Facts, name: &str, number: usize, what: &str) {
 }
 
 // How many cores are of the fastest kind, or of one about as fast.
-fn fastest(topology: &Topology, cores: &[&TopologyObject]) -> Result<usize, &'static str> {
-    let kinds: Vec<_> = topology.cpu_kinds().map(Iterator::collect).unwrap_or_default();
-    let info = |kind: usize, name: &str| {
-        let found = kinds[kind].infos.iter().find(|info| info.name().to_bytes() == name.as_bytes());
-        found.map(|info| info.value().to_string_lossy().into_owned())
-    };
-    let speeds = |name: &str| -> Option<Vec<f64>> {
-        let speeds: Option<Vec<f64>> = (0..kinds.len()).map(|kind| info(kind, name)?.parse().ok()).collect();
-        speeds.filter(|speeds| speeds.windows(2).any(|pair| pair[0] != pair[1]))
-    };
-    if kinds.len() < 2 {
+fn fastest(layout: &Layout) -> Result<usize, &'static str> {
+    let Layout { cores, kinds, .. } = layout;
+    if cores.is_empty() {
+        return Err("the topology does not show cores");
+    }
+    if kinds.is_empty() {
         // A topology without kinds may be of a hybrid processor all the same: its slower cores have one thread each.
-        let threads = |core: &&TopologyObject| core.complete_cpuset().and_then(|cpus| cpus.weight());
-        let alike = !kinds.is_empty() || cores.windows(2).all(|pair| threads(&pair[0]) == threads(&pair[1]));
+        let alike = cores.windows(2).all(|pair| pair[0].len() == pair[1].len());
         return if alike { Ok(cores.len()) } else { Err("the topology does not say which cores are the faster ones") };
     }
-    let speeds = speeds("LinuxCapacity").or_else(|| speeds("FrequencyMaxMHz"));
-    let ranks = kinds.iter().map(|kind| kind.efficiency).collect::<Option<Vec<usize>>>();
-    let best = match (&ranks, &speeds) {
-        (Some(ranks), _) => (0..kinds.len()).max_by_key(|&kind| ranks[kind]),
-        (None, Some(speeds)) => (0..kinds.len()).max_by(|&a, &b| speeds[a].total_cmp(&speeds[b])),
-        (None, None) => None,
+    if kinds.len() == 1 {
+        return Ok(cores.len());
+    }
+    let different = |speeds: &Vec<f64>| speeds.windows(2).any(|pair| pair[0] != pair[1]);
+    let speeds = |name: &str| -> Option<Vec<f64>> {
+        let speeds: Option<Vec<f64>> = kinds.iter().map(|kind| kind.info(name)?.parse().ok()).collect();
+        speeds.filter(different)
     };
-    let best = best.ok_or("the topology does not rank its kinds of cores")?;
-    let fast: Vec<usize> = (0..kinds.len())
-        .filter(|&kind| {
-            let close = speeds.as_ref().is_some_and(|speeds| speeds[kind] >= speeds[best] * ALIKE);
-            kind == best || (close && info(kind, "CoreType") == info(best, "CoreType"))
-        })
-        .collect();
-    let is_fast = |core: &&&TopologyObject| {
-        core.cpuset().is_some_and(|cpus| fast.iter().any(|&kind| kinds[kind].cpuset.intersects(&*cpus)))
-    };
-    Ok(cores.iter().filter(is_fast).count())
+    let ranks = || kinds.iter().map(|kind| kind.rank).collect::<Option<Vec<i64>>>();
+    let (best, near): (usize, Vec<bool>) =
+        if let Some(speeds) = speeds("LinuxCapacity").or_else(|| speeds("FrequencyMaxMHz")) {
+            let best = (0..kinds.len()).max_by(|&a, &b| speeds[a].total_cmp(&speeds[b])).unwrap_or(0);
+            (best, speeds.iter().map(|speed| *speed >= speeds[best] * ALIKE).collect())
+        } else if let Some(ranks) = ranks() {
+            let best = (0..kinds.len()).max_by_key(|&kind| ranks[kind]).unwrap_or(0);
+            (best, ranks.iter().map(|rank| *rank == ranks[best]).collect())
+        } else {
+            return Err("the topology does not rank its kinds of cores");
+        };
+    let same = |kind: &Kind| kind.info("CoreType") == kinds[best].info("CoreType");
+    let fast: Vec<&Kind> =
+        kinds.iter().zip(near).filter(|(kind, near)| *near && same(kind)).map(|(kind, _)| kind).collect();
+    Ok(cores.iter().filter(|core| fast.iter().any(|kind| !kind.cpus.is_disjoint(core))).count())
 }
 
-fn describe_caches(facts: &mut Facts, topology: &Topology) {
-    let mut caches: Vec<(Vec<i64>, Option<u64>)> = topology
-        .objects_with_type(ObjectType::L3Cache)
-        .map(|cache| {
-            let size = match cache.attributes() {
-                Some(ObjectAttributes::Cache(cache)) => cache.size().map(u64::from),
-                _ => None,
-            };
-            (cache.cpuset().map(|cpus| list(&cpus)).unwrap_or_default(), size)
-        })
-        .collect();
-    caches.sort();
+fn describe_caches(facts: &mut Facts, layout: &Layout) {
+    let mut caches: Vec<&Cache> = layout.caches.iter().collect();
+    caches.sort_by(|a, b| a.cpus.cmp(&b.cpus));
     facts.know("cpu.l3_domains", caches.len(), Origin::Hwloc);
-    for (index, (cpus, size)) in caches.into_iter().enumerate() {
-        let size = size.ok_or("the topology holds no size of this cache");
+    for (index, cache) in caches.into_iter().enumerate() {
+        let size = cache.size.ok_or("the topology holds no size of this cache");
         facts.know_or(format!("cpu.l3_domains[{index}].size"), size, Origin::Hwloc);
-        facts.know(format!("cpu.l3_domains[{index}].cpus"), cpus, Origin::Hwloc);
+        facts.know(format!("cpu.l3_domains[{index}].cpus"), list(&cache.cpus), Origin::Hwloc);
     }
 }
 
-// The nodes that are neither a GPU's memory nor closed to the process, with their numbers, in the order of these.
-fn nodes(topology: &Topology) -> Vec<(usize, &TopologyObject)> {
-    let mut nodes: Vec<_> = topology
-        .objects_with_type(ObjectType::NUMANode)
-        .filter(|node| {
-            let subtype = node.subtype().map(|subtype| subtype.to_string_lossy().into_owned());
-            subtype.as_deref() != Some("GPUMemory") && node.info("PCIBusID").is_none()
-        })
-        .filter_map(|node| Some((node.os_index()?, node)))
-        .collect();
-    nodes.sort_by_key(|(index, _)| *index);
+// The nodes that the process may use, by number.
+fn usable<'a>(layout: &'a Layout, allowed: &Set) -> Vec<&'a Node> {
+    let open = |node: &&Node| {
+        let listed = layout.allowed_nodes.as_ref().is_none_or(|open| open.contains(&node.number));
+        listed || !node.cpus.is_disjoint(allowed)
+    };
+    let mut nodes: Vec<&Node> = layout.nodes.iter().filter(open).collect();
+    nodes.sort_by_key(|node| node.number);
     nodes
 }
 
-fn describe_nodes(facts: &mut Facts, topology: &Topology, allowed: &CpuSet) {
-    let mut total = 0_u64;
-    let mut usable = Vec::new();
-    for (number, node) in nodes(topology) {
-        let memory = match node.attributes() {
-            Some(ObjectAttributes::NUMANode(node)) => node.local_memory().map(u64::from),
-            _ => None,
-        };
-        total = total.saturating_add(memory.unwrap_or(0));
-        let open = topology.allowed_nodeset().is_set(number);
-        if open || node.cpuset().is_some_and(|cpus| allowed.intersects(&*cpus)) {
-            usable.push((number, node, memory));
-        }
-    }
-    facts.know("numa.nodes", usable.len(), Origin::Hwloc);
-    for (index, (number, node, memory)) in usable.into_iter().enumerate() {
+fn describe_nodes(facts: &mut Facts, layout: &Layout, allowed: &Set) {
+    let nodes = usable(layout, allowed);
+    facts.know("numa.nodes", nodes.len(), Origin::Hwloc);
+    for (index, node) in nodes.into_iter().enumerate() {
         let name = |fact: &str| format!("numa.nodes[{index}].{fact}");
-        facts.know(name("index"), number, Origin::Hwloc);
-        let cpus = node.cpuset().map(|cpus| list(&cpus)).unwrap_or_default();
-        facts.know(name("cpus"), cpus, Origin::Hwloc);
-        facts.know_or(name("memory"), memory.ok_or(NO_MEMORY), Origin::Hwloc);
+        facts.know(name("index"), node.number, Origin::Hwloc);
+        facts.know(name("cpus"), list(&node.cpus), Origin::Hwloc);
+        facts.know_or(name("memory"), node.memory.ok_or(NO_MEMORY), Origin::Hwloc);
     }
+    let total = layout.nodes.iter().filter_map(|node| node.memory).fold(0, u64::saturating_add);
     facts.know_or("ram.total", if total > 0 { Ok(total) } else { Err(NO_MEMORY) }, Origin::Hwloc);
 }
 
-const NO_MEMORY: &str = "the topology holds no memory sizes";
-
-// What a saved topology says of the machine besides: hwloc keeps it as infos of the root and of the packages.
-fn describe_system(facts: &mut Facts, topology: &Topology) {
-    let root = topology.root_object();
-    let package = topology.objects_with_type(ObjectType::Package).next();
-    let info = |name: &str| {
-        let text = root.info(name).or_else(|| package?.info(name))?.to_string_lossy();
-        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        (!text.is_empty()).then_some(text)
-    };
+// What a saved topology says of the machine besides.
+fn describe_system(facts: &mut Facts, layout: &Layout) {
     let names = [
         ("host.os", "OSName"),
         ("host.kernel", "OSRelease"),
@@ -245,175 +300,47 @@ fn describe_system(facts: &mut Facts, topology: &Topology) {
         ("cpu.vendor", "CPUVendor"),
     ];
     for (fact, name) in names {
-        if let Some(text) = info(name) {
+        let text = layout.infos.iter().find(|(found, _)| found == name).map(|(_, text)| text);
+        let text = text.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default();
+        if !text.is_empty() {
             let text = if fact == "host.os" { text.to_lowercase() } else { text };
             facts.know(fact, text, Origin::Hwloc);
         }
     }
 }
 
-fn describe_gpus(facts: &mut Facts, topology: &Topology) {
-    let nodes = nodes(topology);
-    let mut near: Vec<Vec<i64>> = vec![Vec::new(); nodes.len()];
-    for (gpu, device) in gpus(topology).into_iter().enumerate() {
-        let local = device.first_non_io_ancestor().and_then(TopologyObject::nodeset);
-        let local: Vec<usize> =
-            (0..nodes.len()).filter(|&node| local.as_ref().is_some_and(|local| local.is_set(nodes[node].0))).collect();
-        for &node in &local {
-            near[node].push(i64::try_from(gpu).unwrap_or(i64::MAX));
+fn describe_gpus(facts: &mut Facts, layout: &Layout) {
+    let listed: Vec<i64> = (0..facts.count("numa.nodes").unwrap_or(0))
+        .filter_map(|index| facts.value(&format!("numa.nodes[{index}].index"))?.as_i64())
+        .collect();
+    let mut near: Vec<Vec<usize>> = vec![Vec::new(); listed.len()];
+    for (index, gpu) in gpus(layout).into_iter().enumerate() {
+        let nodes: Vec<&Node> = layout.nodes.iter().filter(|node| gpu.near.contains(&node.number)).collect();
+        for (number, near) in listed.iter().zip(&mut near) {
+            if gpu.near.contains(number) {
+                near.push(index);
+            }
         }
         // Of several nodes at one place (MCDRAM beside DRAM) the first is the ordinary memory.
-        let place = local.first().filter(|&&first| {
-            let cpus = |node: usize| nodes[node].1.cpuset().map(|cpus| list(&cpus));
-            local.iter().all(|&node| cpus(node) == cpus(first))
-        });
-        let place = place.map(|&node| nodes[node].0).ok_or("the topology shows the card equally near to several nodes");
-        facts.know_or(format!("gpus[{gpu}].numa_node"), place, Origin::Hwloc);
+        let place = nodes.iter().min_by_key(|node| node.number);
+        let place = place.filter(|first| nodes.iter().all(|node| node.cpus == first.cpus)).map(|node| node.number);
+        let place = place.ok_or("the topology does not show the card at one node");
+        facts.know_or(format!("gpus[{index}].numa_node"), place, Origin::Hwloc);
     }
-    let saved_with_devices = topology.pci_devices().len() > 0;
-    for (node, gpus) in nodes.iter().zip(near) {
-        let listed = (0..facts.count("numa.nodes").unwrap_or(0))
-            .find(|index| facts.value(&format!("numa.nodes[{index}].index")) == Some(&node.0.into()));
-        let Some(index) = listed else { continue };
-        let gpus = if saved_with_devices { Ok(gpus) } else { Err("the topology was saved without PCI devices") };
+    for (index, gpus) in near.into_iter().enumerate() {
+        let gpus = if layout.devices > 0 { Ok(gpus) } else { Err("the topology was saved without PCI devices") };
         facts.know_or(format!("numa.nodes[{index}].gpus"), gpus, Origin::Hwloc);
     }
 }
 
-// NVIDIA's display controllers in the driver's order: by the number in `nvml0` where hwloc saw the driver, else by bus.
-// Where some carry a device of the driver, the others are not run by it.
-fn gpus(topology: &Topology) -> Vec<&TopologyObject> {
-    let mut found: Vec<_> = topology
-        .pci_devices()
-        .filter_map(|device| match device.attributes() {
-            Some(ObjectAttributes::PCIDevice(pci)) if pci.vendor_id() == NVIDIA && pci.class_id() >> 8 == DISPLAY => {
-                let bus = (pci.domain(), pci.bus_id(), pci.bus_device(), pci.function());
-                Some((driver_number(device, "nvml"), driver_number(device, "cuda"), bus, device))
-            }
-            _ => None,
-        })
-        .collect();
-    if found.iter().any(|(nvml, cuda, ..)| nvml.is_some() || cuda.is_some()) {
-        found.retain(|(nvml, cuda, ..)| nvml.is_some() || cuda.is_some());
-    }
-    found.sort_by_key(|&(nvml, _, bus, _)| (nvml.unwrap_or(usize::MAX), bus));
-    found.into_iter().map(|(.., device)| device).collect()
-}
-
-// The number in the name of the device's `nvml0` or `cuda0`.
-fn driver_number(device: &TopologyObject, kind: &str) -> Option<usize> {
-    device.io_children().find_map(|child| child.name()?.to_str().ok()?.strip_prefix(kind)?.parse().ok())
-}
-
-// The numbers in a set. One without an end (`0xf...f`) stops at the largest number there is.
-fn list(cpus: &CpuSet) -> Vec<i64> {
-    let most = i64::try_from(MOST_INDEX).unwrap_or(i64::MAX);
-    cpus.iter_set().filter_map(|cpu| i64::try_from(usize::from(cpu)).ok()).take_while(|&cpu| cpu <= most).collect()
-}
-
-fn malformed(message: impl Into<String>) -> Finding {
-    Finding::error("malformed-dump", message)
-}
-
-fn span(source: &Arc<Source>, start: usize, end: usize) -> Span {
-    Span { source: Arc::clone(source), range: start..end }
-}
-
-// What hwloc would answer with a failed assertion, a message on the terminal or half a topology.
-fn validate(source: &Arc<Source>) -> Result<(), Finding> {
-    let mut reader = Reader::from_str(&source.text);
-    let mut open: Vec<(String, usize)> = Vec::new();
-    let (mut seen_root, mut seen_object) = (false, false);
-    let position = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
-    loop {
-        let at = position(reader.buffer_position());
-        let event = reader.read_event().map_err(|error| {
-            let at = position(reader.error_position());
-            unclosed(source, malformed(format!("the topology is not well-formed XML: {error}")), at, &open)
-        })?;
-        let end = position(reader.buffer_position());
-        let empty = matches!(event, Event::Empty(_));
-        match event {
-            Event::Start(tag) | Event::Empty(tag) => {
-                let name = tag.name().as_ref().to_owned();
-                if open.is_empty() {
-                    if name != "topology" || seen_root {
-                        return Err(malformed(format!("`<{name}>` does not begin a topology of hwloc"))
-                            .at(span(source, at, end), "")
-                            .help("save one with `lstopo file.xml`"));
-                    }
-                    seen_root = true;
-                    version(&tag).map_err(|finding| finding.at(span(source, at, end), ""))?;
-                }
-                if name == "object" {
-                    seen_object = true;
-                    index(&tag).map_err(|finding| finding.at(span(source, at, end), ""))?;
-                }
-                if open.len() >= DEPTH {
-                    return Err(malformed("the topology nests too deeply").at(span(source, at, end), ""));
-                }
-                if !empty {
-                    open.push((name, at));
-                }
-            }
-            Event::End(_) => {
-                open.pop();
-            }
-            Event::Eof if !open.is_empty() => {
-                let finding = malformed("the topology is cut off: its XML does not end");
-                return Err(unclosed(source, finding, source.text.trim_end().len(), &open));
-            }
-            Event::Eof if !seen_object => {
-                let message =
-                    if seen_root { "the topology holds no object" } else { "the file is not a topology of hwloc" };
-                return Err(malformed(message).at(span(source, 0, 0), "").help("save one with `lstopo file.xml`"));
-            }
-            Event::Eof => return Ok(()),
-            _ => {}
-        }
-    }
-}
-
-fn unclosed(source: &Arc<Source>, finding: Finding, at: usize, open: &[(String, usize)]) -> Finding {
-    let finding = finding.at(span(source, at, at), "");
-    match open.last() {
-        Some((name, start)) => finding
-            .at(span(source, *start, *start), format!("`{name}` is not closed"))
-            .help("save it again, to its end"),
-        None => finding,
-    }
-}
-
-fn attribute(tag: &BytesStart<'_>, name: &str) -> Result<Option<String>, Finding> {
-    let found = tag
-        .try_get_attribute(name)
-        .map_err(|error| malformed(format!("the topology is not well-formed XML: {error}")))?;
-    Ok(found.map(|attribute| attribute.value.trim().to_owned()))
-}
-
-fn version(root: &BytesStart<'_>) -> Result<(), Finding> {
-    // hwloc 1 wrote none.
-    let Some(version) = attribute(root, "version")? else { return Ok(()) };
-    match version.split('.').next().unwrap_or_default().parse::<u32>() {
-        Ok(1 | 2) => Ok(()),
-        Ok(_) => Err(malformed(format!(
-            "the topology has the format of hwloc {version}; this program reads that of hwloc 2"
-        ))
-        .help("save it with `lstopo --export-xml-flags v2 file.xml`")),
-        Err(_) => Err(malformed(format!("`{version}` is not a version of hwloc's format"))),
-    }
-}
-
-fn index(object: &BytesStart<'_>) -> Result<(), Finding> {
-    let Some(index) = attribute(object, "os_index")? else { return Ok(()) };
-    let machine_part = matches!(attribute(object, "type")?.as_deref(), Some("PU" | "NUMANode"));
-    match index.parse::<u64>() {
-        Err(_) if machine_part => Err(malformed(format!("`{index}` is not the number of a CPU or node"))),
-        Ok(number) if machine_part && number > MOST_INDEX => {
-            Err(malformed(format!("{number} is larger than any number of a CPU or node")))
-        }
-        _ => Ok(()),
-    }
+// In the driver's order: by the number in `nvml0` where hwloc saw the driver, else by bus. Where some carry a device of the
+// driver, the others are not run by it.
+fn gpus(layout: &Layout) -> Vec<&Gpu> {
+    let run = |gpu: &Gpu| gpu.nvml.is_some() || gpu.cuda.is_some();
+    let some = layout.gpus.iter().any(run);
+    let mut gpus: Vec<&Gpu> = layout.gpus.iter().filter(|gpu| !some || run(gpu)).collect();
+    gpus.sort_by_key(|gpu| (gpu.nvml.unwrap_or(usize::MAX), &gpu.bus));
+    gpus
 }
 
 #[cfg(test)]
@@ -513,11 +440,11 @@ mod tests {
             (SMALL.replace("\"2.0\"", "\"two\""), "t.xml:3:1: `two` is not a version of hwloc's format"),
             (
                 SMALL.replace("os_index=\"5\"", "os_index=\"4294967295\""),
-                "t.xml:26:9: 4294967295 is larger than any number of a CPU or node",
+                "t.xml:26:9: `4294967295` is not the number of a CPU or node",
             ),
             (SMALL.replace("</topology>", ""), "t.xml:39:79: the topology is cut off: its XML does not end"),
             ("<html></html>".to_owned(), "t.xml:1:1: `<html>` does not begin a topology of hwloc"),
-            ("<topology/>".to_owned(), "t.xml:1:1: the topology holds no object"),
+            ("<topology/>".to_owned(), "t.xml:1:1: the topology holds no CPU"),
             ("nothing".to_owned(), "t.xml:1:1: the file is not a topology of hwloc"),
         ];
         for (xml, message) in cases {
@@ -528,8 +455,8 @@ mod tests {
         assert!(broken.contains("not well-formed"), "{broken}");
         let cut = facts(&SMALL[..SMALL.len() / 2]).unwrap_err();
         assert!(cut.contains("XML"), "{cut}");
-        let empty = facts("<topology version=\"2.0\"><object type=\"Machine\"/></topology>").unwrap_err();
-        assert!(empty.contains("hwloc refuses the topology"), "{empty}");
+        let words = facts(&SMALL.replace("cpuset=\"0x24\"", "cpuset=\"0x24,many\"")).unwrap_err();
+        assert_eq!(words, "t.xml:37:3: `0x24,many` is not a set of CPUs or nodes");
     }
 
     #[test]
