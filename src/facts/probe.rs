@@ -52,8 +52,8 @@ pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
     if !simulated {
         place_gpus(&mut facts);
     }
-    if let (Some(index), Some(count)) = (sources.gpu_index, facts.count("gpus")) {
-        if index >= count {
+    if let Some(index) = sources.gpu_index {
+        if let Some(count) = facts.count("gpus").filter(|&count| index >= count) {
             return Err(no_such_gpu(index, count));
         }
         facts.know("gpu.index", index, Origin::User);
@@ -115,8 +115,15 @@ fn live(library: Option<PathBuf>) -> Facts {
         let answer = start(move || nvml::probe(library.as_deref()));
         let system = scope.spawn(|| {
             let mut system = os::live();
-            let ram = system.value("ram.total").and_then(Value::as_u64);
-            system.fill(cgroup::probe(Path::new("/"), ram));
+            let size = |facts: &Facts, name: &str| facts.value(name).and_then(Value::as_u64);
+            let limits = cgroup::probe(Path::new("/"), size(&system, "ram.total"));
+            // What the control group leaves may be less than what the machine has.
+            if size(&limits, "ram.available") < size(&system, "ram.available")
+                && limits.value("ram.available").is_some()
+            {
+                system.forget("ram.available");
+            }
+            system.fill(limits);
             system
         });
         let topology = topology::live();

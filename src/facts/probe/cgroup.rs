@@ -12,13 +12,15 @@ use crate::facts::{Facts, Origin};
 /// Values from here on are ways to write "no limit".
 const NO_LIMIT: u64 = 1 << 62;
 
-/// The memory limit and the CPU quota of this process: `ram.limit` and `cpu.quota`.
+/// The memory limit and the CPU quota of this process, and what the limit leaves: `ram.limit`, `cpu.quota` and
+/// `ram.available`.
 ///
 /// `root` stands for `/`. A limit that is no smaller than the RAM, when its size in bytes is given, is none. Without a
 /// limit the fact is unknown. A file that does not hold a number is passed over with a `cgroup-malformed` note.
 pub fn probe(root: &Path, ram: Option<u64>) -> Facts {
     let mut facts = Facts::new("no limit is set");
-    let (mut limits, mut quotas) = (Vec::new(), Vec::new());
+    let (mut limits, mut quotas, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
+    let binding = |limit: &u64| *limit < NO_LIMIT && ram.is_none_or(|ram| *limit < ram);
     for group in groups(root) {
         for folder in &group.folders {
             let memory = match group.version {
@@ -29,14 +31,21 @@ pub fn probe(root: &Path, ram: Option<u64>) -> Facts {
                 Version::One => quota_v1(folder),
                 Version::Two => quota_v2(&folder.join("cpu.max")),
             };
+            if let Ok(Some(limit)) = &memory
+                && binding(limit)
+            {
+                rooms.extend(used(folder, group.version).map(|used| limit.saturating_sub(used)));
+            }
             note(&mut facts, root, memory, &mut limits);
             note(&mut facts, root, quota, &mut quotas);
         }
     }
-    let binding = |limit: &u64| *limit < NO_LIMIT && ram.is_none_or(|ram| *limit < ram);
     match limits.into_iter().filter(binding).min() {
         Some(limit) => facts.know("ram.limit", limit, Origin::Sysinfo),
         None => facts.unknown("ram.limit", "no limit is set"),
+    }
+    if let Some(room) = rooms.into_iter().min() {
+        facts.know("ram.available", room, Origin::Sysinfo);
     }
     match quotas.into_iter().min_by(f64::total_cmp) {
         Some(quota) => facts.know("cpu.quota", quota, Origin::Sysinfo),
@@ -162,6 +171,18 @@ fn number(path: &Path) -> Result<Option<u64>, Malformed> {
     }
 }
 
+// The memory in use without the part of the file cache that would be given up first.
+fn used(folder: &Path, version: Version) -> Option<u64> {
+    let (usage, cache) = match version {
+        Version::One => ("memory.usage_in_bytes", "total_inactive_file "),
+        Version::Two => ("memory.current", "inactive_file "),
+    };
+    let usage = text(&folder.join(usage))?.parse::<u64>().ok()?;
+    let stat = text(&folder.join("memory.stat")).unwrap_or_default();
+    let cache = stat.lines().find_map(|line| line.strip_prefix(cache)?.parse::<u64>().ok());
+    Some(usage.saturating_sub(cache.unwrap_or(0)))
+}
+
 fn quota_v2(path: &Path) -> Result<Option<f64>, Malformed> {
     let Some(text) = text(path) else { return Ok(None) };
     let (quota, period) = text.split_once(' ').unwrap_or((&text, "100000"));
@@ -250,6 +271,21 @@ mod tests {
         ] {
             assert_eq!(limits(&probe_with(cgroup, mounts, &files, None)), (Some(4096), Some(0.5)), "{cgroup}");
         }
+    }
+
+    #[test]
+    fn what_a_limit_leaves_counts_the_cache_as_free() {
+        let files = [
+            ("sys/fs/cgroup/a/memory.max", "10000"),
+            ("sys/fs/cgroup/a/memory.current", "7000"),
+            ("sys/fs/cgroup/a/memory.stat", "anon 3000\ninactive_file 4000\n"),
+            ("sys/fs/cgroup/memory.max", "9000"),
+            ("sys/fs/cgroup/memory.current", "2500"),
+        ];
+        let facts = probe_with("0::/a\n", V2, &files, None);
+        assert_eq!(facts.value("ram.available"), Some(&6500.into()));
+        assert_eq!(facts.value("ram.limit"), Some(&9000.into()));
+        assert_eq!(probe_with("0::/a\n", V2, &files, Some(1000)).value("ram.available"), None);
     }
 
     #[test]

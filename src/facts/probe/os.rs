@@ -17,8 +17,11 @@ use crate::facts::{Facts, Origin};
 const NO_MODEL: &[&str] =
     &["to be filled by o.e.m.", "system product name", "default string", "not specified", "o.e.m.", "none", "n/a"];
 
-/// Words in the control group of process 1 by which container engines are known.
-const ENGINES: &[&str] = &["docker", "kubepods", "containerd", "libpod", "lxc", "garden", "buildkit"];
+/// Words in the control group of process 1, or in the mount of the root, by which container engines are known.
+const ENGINES: &[&str] = &["docker", "kubepods", "containerd", "libpod", "lxc", "garden", "buildkit", "/containers/"];
+
+/// What container engines put into a container.
+const TRACES: &[&str] = &[".dockerenv", "run/.containerenv", "run/systemd/container", "run/secrets/kubernetes.io"];
 
 /// `host.*`, `cpu.*` as far as the system knows it, and `ram.*` without the limit, of this machine.
 pub fn live() -> Facts {
@@ -100,11 +103,15 @@ fn architecture() -> &'static str {
 }
 
 fn in_container(root: &Path, container: Option<&str>) -> bool {
-    let group = fs::read_to_string(root.join("proc/1/cgroup")).unwrap_or_default();
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let (group, mounts) = (read("proc/1/cgroup"), read("proc/self/mountinfo"));
+    // With a namespace of its own the group is `/`; the layers of an overlay still lie in the engine's folder.
+    let overlay = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - overlay "));
+    let engine = |text: &str| ENGINES.iter().any(|engine| text.contains(engine));
     container.is_some_and(|engine| !engine.is_empty())
-        || root.join(".dockerenv").exists()
-        || root.join("run/.containerenv").exists()
-        || ENGINES.iter().any(|engine| group.contains(engine))
+        || TRACES.iter().any(|trace| root.join(trace).exists())
+        || engine(&group)
+        || overlay.is_some_and(engine)
 }
 
 fn model(root: &Path) -> Result<String, &'static str> {
@@ -173,7 +180,17 @@ mod tests {
         assert_eq!(said(&[("proc/1/cgroup", "0::/init.scope\n")], None), Some(false.into()));
         assert_eq!(said(&[], Some("")), Some(false.into()));
         assert_eq!(said(&[], Some("podman")), Some(true.into()));
-        for trace in [(".dockerenv", ""), ("run/.containerenv", ""), ("proc/1/cgroup", "4:memory:/kubepods/pod1\n")] {
+        let disk =
+            "25 1 8:2 / / rw - ext4 /dev/sda2 rw\n30 25 0:9 / /var/lib/docker/overlay2/x rw - overlay overlay rw\n";
+        assert_eq!(said(&[("proc/self/mountinfo", disk)], None), Some(false.into()));
+        let layers = "612 511 0:9 / / rw - overlay overlay rw,lowerdir=/var/lib/containerd/io/1/fs,upperdir=/u\n";
+        for trace in [
+            (".dockerenv", ""),
+            ("run/.containerenv", ""),
+            ("run/secrets/kubernetes.io/token", ""),
+            ("proc/1/cgroup", "4:memory:/kubepods/pod1\n"),
+            ("proc/self/mountinfo", layers),
+        ] {
             assert_eq!(said(&[trace], None), Some(true.into()), "{}", trace.0);
         }
     }

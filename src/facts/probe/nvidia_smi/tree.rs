@@ -15,6 +15,9 @@ const DEPTH: usize = 64;
 const TEXT_HEADER: &str = "NVSMI LOG";
 const XML_ROOT: &str = "nvidia_smi_log";
 
+/// What nvidia-smi says in place of a report.
+const MESSAGES: &[&str] = &["NVIDIA-SMI has failed", "Failed to initialize NVML", "No devices were found"];
+
 /// One line of a text dump or one element of an XML dump, with everything below it.
 #[derive(Debug)]
 pub struct Node {
@@ -109,7 +112,7 @@ pub fn read(source: &Arc<Source>) -> Result<Node, Finding> {
         malformed("the dump is empty")
     } else if text.contains("<?xml") || text.contains("<!DOCTYPE") {
         malformed(format!("the dump is XML without `<{XML_ROOT}>`: cut off, or not of nvidia-smi"))
-    } else if text.contains("NVIDIA-SMI has failed") || text.contains("Failed to initialize NVML") {
+    } else if MESSAGES.iter().any(|message| text.contains(message)) {
         malformed("the file holds an error message of nvidia-smi, not its report")
     } else {
         malformed("the file is not a report of `nvidia-smi -q`")
@@ -180,7 +183,9 @@ fn whole(source: &Arc<Source>, root: &Node) -> Result<(), Finding> {
     for gpu in gpus {
         let last = gpu.last();
         let full = gpu.child("product_name").is_some();
-        if last.value.is_none() || (full && gpu.child("processes").is_none()) {
+        // Drivers before 331 said "compute processes".
+        let ended = ["processes", "compute_processes"].iter().any(|name| gpu.child(name).is_some());
+        if last.value.is_none() || (full && !ended) {
             return Err(malformed(format!("the dump is cut off: `{}` is not whole", gpu.label))
                 .at(span(source, last.range.clone()), "the last line of it")
                 .at(span(source, gpu.range.clone()), "begins here")
@@ -302,6 +307,7 @@ mod tests {
         assert_eq!(tree(&cut(7)).unwrap_err(), format!("dump:7:5: the dump is cut off: {gpu}"));
         assert_eq!(tree(&cut(8)).unwrap_err(), format!("dump:8:9: the dump is cut off: {gpu}"));
         assert!(tree(&cut(9)).is_ok());
+        assert!(tree(&TEXT.replace("Processes", "Compute Processes")).is_ok());
         let xml = "<nvidia_smi_log>\n<gpu>\n<product_name>RTX";
         assert_eq!(tree(xml).unwrap_err(), "dump:3:18: the dump is cut off: its XML does not end");
         assert_eq!(
@@ -318,6 +324,7 @@ mod tests {
             tree("\nFailed to initialize NVML: Driver/library version mismatch\n").unwrap_err(),
             "dump:2:1: the file holds an error message of nvidia-smi, not its report"
         );
+        assert!(tree("No devices were found\n").unwrap_err().contains("error message"));
         assert!(tree("<?xml version=\"1.0\"?>\n<!DOC").unwrap_err().contains("cut off"));
         assert!(tree(&format!("<nvidia_smi_log>{}", "<a>".repeat(100))).unwrap_err().contains("too deeply"));
     }
