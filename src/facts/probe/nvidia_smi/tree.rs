@@ -41,6 +41,14 @@ impl Node {
         Self { name: canonical(label), label: label.to_owned(), value, children: Vec::new(), range }
     }
 
+    /// What the line or element says, without the note that drivers from 610 on append to what they will drop:
+    /// `13.3 [Deprecated; use …]`.
+    pub fn text(&self) -> Option<&str> {
+        let value = self.value.as_deref()?.trim();
+        let note = value.ends_with(']').then(|| value.find(" [")).flatten();
+        Some(note.map_or(value, |start| value[..start].trim_end()))
+    }
+
     /// The direct child of that name.
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
@@ -80,7 +88,8 @@ impl Node {
     }
 }
 
-/// `GPU T.Limit Temp` → `gpu_t_limit_temp`.
+/// `GPU T.Limit Temp` → `gpu_t_limit_temp`. Drivers from 610 on say `GPU Target Temperature Specification` where earlier
+/// ones said `GPU Target Temperature`.
 fn canonical(label: &str) -> String {
     let mut name = String::with_capacity(label.len());
     for c in label.chars() {
@@ -90,8 +99,8 @@ fn canonical(label: &str) -> String {
             name.push('_');
         }
     }
-    name.truncate(name.trim_end_matches('_').len());
-    name
+    let kept = name.trim_end_matches('_');
+    kept.strip_suffix("_specification").unwrap_or(kept).to_owned()
 }
 
 /// Reads a dump of either form.
