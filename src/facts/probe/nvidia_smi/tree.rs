@@ -194,7 +194,9 @@ fn whole(source: &Arc<Source>, root: &Node) -> Result<(), Finding> {
         let full = gpu.child("product_name").is_some();
         // Drivers before 331 said "compute processes".
         let ended = ["processes", "compute_processes"].iter().any(|name| gpu.child(name).is_some());
-        if last.value.is_none() || (full && !ended) {
+        // Which processes run does not matter here.
+        let heading = last.value.is_none() && last.name != "processes";
+        if heading || (full && !ended) {
             return Err(malformed(format!("the dump is cut off: `{}` is not whole", gpu.label))
                 .at(span(source, last.range.clone()), "the last line of it")
                 .at(span(source, gpu.range.clone()), "begins here")
@@ -317,6 +319,7 @@ mod tests {
         assert_eq!(tree(&cut(8)).unwrap_err(), format!("dump:8:9: the dump is cut off: {gpu}"));
         assert!(tree(&cut(9)).is_ok());
         assert!(tree(&TEXT.replace("Processes", "Compute Processes")).is_ok());
+        assert!(tree(&TEXT.replace("Processes : None", "Processes")).is_ok());
         let xml = "<nvidia_smi_log>\n<gpu>\n<product_name>RTX";
         assert_eq!(tree(xml).unwrap_err(), "dump:3:18: the dump is cut off: its XML does not end");
         assert_eq!(
