@@ -137,8 +137,7 @@ impl Run<'_> {
         let mut considered: BTreeMap<usize, Vec<(usize, Contribution, Outcome)>> = BTreeMap::new();
         let mut choices: BTreeSet<(Reverse<u8>, usize, usize)> = BTreeSet::new();
         for &setting in group {
-            let contributions: Vec<_> = self.set.contributions(setting).collect();
-            for (policy, contribution) in contributions {
+            for &(policy, contribution) in self.set.contributions(setting) {
                 if matches!(contribution, Contribution::Limit(_)) {
                     continue;
                 }
@@ -209,8 +208,7 @@ impl Run<'_> {
 
     fn bounds(&mut self, setting: usize) -> Bounds {
         let mut bounds = Bounds::default();
-        let contributions: Vec<_> = self.set.contributions(setting).collect();
-        for (policy, contribution) in contributions {
+        for &(policy, contribution) in self.set.contributions(setting) {
             let Contribution::Limit(index) = contribution else { continue };
             let set = self.set;
             let rule = &set.policies[policy].limits[index];

@@ -44,6 +44,7 @@ pub struct PolicySet {
     /// Warnings about the files.
     pub findings: Vec<Finding>,
     tables: BTreeMap<String, Table>,
+    contributions: Vec<Vec<(usize, Contribution)>>,
 }
 
 /// One policy.
@@ -178,17 +179,9 @@ pub enum Contribution {
 }
 
 impl PolicySet {
-    /// The policies that take part in deciding a setting.
-    pub fn contributions(&self, setting: usize) -> impl Iterator<Item = (usize, Contribution)> {
-        self.policies.iter().enumerate().flat_map(move |(p, policy)| {
-            let values = policy.values.iter().enumerate().filter(move |(_, rule)| rule.setting == setting);
-            let chooses = policy.chooses.iter().enumerate();
-            let chooses = chooses.filter(move |(_, choose)| choose.into.iter().any(|into| into.setting == setting));
-            let limits = policy.limits.iter().enumerate().filter(move |(_, rule)| rule.setting == setting);
-            let values = values.map(move |(i, _)| (p, Contribution::Value(i)));
-            let chooses = chooses.map(move |(i, _)| (p, Contribution::Choose(i)));
-            values.chain(chooses).chain(limits.map(move |(i, _)| (p, Contribution::Limit(i))))
-        })
+    /// The policies that take part in deciding a setting, in their order.
+    pub fn contributions(&self, setting: usize) -> &[(usize, Contribution)] {
+        &self.contributions[setting]
     }
 
     /// A table or constant of `data:` as JSON, quantities in canonical units.
@@ -248,6 +241,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     Ok(PolicySet {
         hash: hash(files),
         findings: compiler.warnings,
+        contributions: contributions(&policies),
         language,
         types,
         data: data.1,
@@ -257,6 +251,24 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
         groups,
         tables,
     })
+}
+
+fn contributions(policies: &[Policy]) -> Vec<Vec<(usize, Contribution)>> {
+    let mut by_setting = vec![Vec::new(); SETTINGS.len()];
+    for (p, policy) in policies.iter().enumerate() {
+        for (i, rule) in policy.values.iter().enumerate() {
+            by_setting[rule.setting].push((p, Contribution::Value(i)));
+        }
+        for (i, choose) in policy.chooses.iter().enumerate() {
+            for into in &choose.into {
+                by_setting[into.setting].push((p, Contribution::Choose(i)));
+            }
+        }
+        for (i, rule) in policy.limits.iter().enumerate() {
+            by_setting[rule.setting].push((p, Contribution::Limit(i)));
+        }
+    }
+    by_setting
 }
 
 fn hash(files: &[LoadedFile]) -> String {
