@@ -11,13 +11,13 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use crate::diag::{Finding, Severity, Span};
-use crate::expr::{Comparison, Dynamic, EvalError, Evaluation, Expr, Node, Read, namespaces, runtime};
+use crate::expr::{Comparison, Dynamic, EvalError, Evaluation, Expr, Node, namespaces, runtime};
 use crate::facts::Facts;
 use crate::facts::units::show;
 use crate::plan::{
     Candidate, Considered, Derivation, Failed, Limited, Origin, Outcome, Plan, PolicyRef, Setting, Verdict,
 };
-use crate::policy::{Candidates, Choose, Contribution, LimitRule, Operand, Policy, PolicySet};
+use crate::policy::{Candidates, Choose, Contribution, LimitRule, Operand, Part, Policy, PolicySet};
 use crate::settings::{self, SETTINGS, SettingSpec};
 
 /// Most candidates of one choice.
@@ -77,9 +77,8 @@ struct Run<'a> {
 }
 
 // A value that a matching policy gives.
-struct Offer {
-    policy: usize,
-    contribution: Contribution,
+struct Offer<'a> {
+    part: &'a Part,
     result: Result<(Value, Origin), Outcome>,
 }
 
@@ -91,7 +90,7 @@ struct Bounds {
     undecided: bool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
     fn matches(&mut self, policy: usize) -> Match {
         if let Some(known) = &self.matches[policy] {
             return known.clone();
@@ -133,33 +132,29 @@ impl Run<'_> {
 
     fn group(&mut self, group: &[usize]) {
         let bounds: BTreeMap<usize, Bounds> = group.iter().map(|&setting| (setting, self.bounds(setting))).collect();
-        let mut offers: BTreeMap<usize, Vec<Offer>> = BTreeMap::new();
-        let mut considered: BTreeMap<usize, Vec<(usize, Contribution, Outcome)>> = BTreeMap::new();
+        let mut offers: BTreeMap<usize, Vec<Offer<'a>>> = BTreeMap::new();
+        let mut idle: BTreeMap<usize, Vec<(&'a Part, Outcome)>> = BTreeMap::new();
         let mut choices: BTreeSet<(Reverse<u8>, usize, usize)> = BTreeSet::new();
+        let set = self.set;
         for &setting in group {
-            for &(policy, contribution) in self.set.contributions(setting) {
-                if matches!(contribution, Contribution::Limit(_)) {
-                    continue;
-                }
-                let outcome = match self.matches(policy) {
-                    Match::Yes => match contribution {
-                        Contribution::Value(i) => {
-                            let result = self.value(policy, i);
-                            offers.entry(setting).or_default().push(Offer { policy, contribution, result });
-                            continue;
-                        }
-                        Contribution::Choose(i) => {
-                            choices.insert((Reverse(self.set.policies[policy].layer), policy, i));
-                            continue;
-                        }
-                        Contribution::Limit(_) => continue,
-                    },
-                    Match::No(comparisons) => Outcome::NotMatched(comparisons),
-                    Match::Unknown(name) => Outcome::Unknown { reason: self.reason(&name), name },
-                    Match::Expired(last) => Outcome::Expired(last),
-                    Match::Failed => Outcome::Failed,
+            for part in set.parts(setting) {
+                let outcome = match (part.contribution, self.matches(part.policy)) {
+                    (Contribution::Limit(_), _) => continue,
+                    (Contribution::Value(i), Match::Yes) => {
+                        let result = self.value(part.policy, i);
+                        offers.entry(setting).or_default().push(Offer { part, result });
+                        continue;
+                    }
+                    (Contribution::Choose(i), Match::Yes) => {
+                        choices.insert((Reverse(set.policies[part.policy].layer), part.policy, i));
+                        continue;
+                    }
+                    (_, Match::No(comparisons)) => Outcome::NotMatched(comparisons),
+                    (_, Match::Unknown(name)) => Outcome::Unknown { reason: self.reason(&name), name },
+                    (_, Match::Expired(last)) => Outcome::Expired(last),
+                    (_, Match::Failed) => Outcome::Failed,
                 };
-                considered.entry(setting).or_default().push((policy, contribution, outcome));
+                idle.entry(setting).or_default().push((part, outcome));
             }
         }
         let mut candidates: BTreeMap<(usize, usize), Vec<Candidate>> = BTreeMap::new();
@@ -168,15 +163,16 @@ impl Run<'_> {
             let (results, tried) = self.choose(policy, index, &offers, &bounds);
             candidates.insert((policy, index), tried);
             for (setting, result) in results {
-                let contribution = Contribution::Choose(index);
-                offers.entry(setting).or_default().push(Offer { policy, contribution, result });
+                let chosen = |part: &&Part| part.policy == policy && part.contribution == Contribution::Choose(index);
+                if let Some(part) = set.parts(setting).iter().find(chosen) {
+                    offers.entry(setting).or_default().push(Offer { part, result });
+                }
             }
         }
         for &setting in group {
             let offers = offers.remove(&setting).unwrap_or_default();
-            let considered = considered.remove(&setting).unwrap_or_default();
-            let bounds = bounds.get(&setting);
-            self.decide(setting, offers, considered, bounds, &candidates);
+            let idle = idle.remove(&setting).unwrap_or_default();
+            self.decide(setting, offers, idle, bounds.get(&setting), &candidates);
         }
         for &setting in group {
             if let Some(decided) = self.settings.get(&setting) {
@@ -208,9 +204,10 @@ impl Run<'_> {
 
     fn bounds(&mut self, setting: usize) -> Bounds {
         let mut bounds = Bounds::default();
-        for &(policy, contribution) in self.set.contributions(setting) {
-            let Contribution::Limit(index) = contribution else { continue };
-            let set = self.set;
+        let set = self.set;
+        for part in set.parts(setting) {
+            let Contribution::Limit(index) = part.contribution else { continue };
+            let policy = part.policy;
             let rule = &set.policies[policy].limits[index];
             match self.matches(policy) {
                 Match::Yes => {}
@@ -272,7 +269,7 @@ impl Run<'_> {
         &mut self,
         policy: usize,
         index: usize,
-        offers: &BTreeMap<usize, Vec<Offer>>,
+        offers: &BTreeMap<usize, Vec<Offer<'a>>>,
         bounds: &BTreeMap<usize, Bounds>,
     ) -> (Vec<(usize, Result<(Value, Origin), Outcome>)>, Vec<Candidate>) {
         let set = self.set;
@@ -346,7 +343,7 @@ impl Run<'_> {
     }
 
     // Values that pins and higher layers give to settings of a choice.
-    fn given(&self, choose: &Choose, layer: u8, offers: &BTreeMap<usize, Vec<Offer>>) -> BTreeMap<usize, Value> {
+    fn given(&self, choose: &Choose, layer: u8, offers: &BTreeMap<usize, Vec<Offer<'a>>>) -> BTreeMap<usize, Value> {
         let mut given = BTreeMap::new();
         for into in &choose.into {
             if let Some(pin) = self.question.pins.get(&into.setting) {
@@ -354,9 +351,9 @@ impl Run<'_> {
                 continue;
             }
             let offers = offers.get(&into.setting).into_iter().flatten();
-            let higher = offers.filter(|offer| self.set.policies[offer.policy].layer > layer);
-            let best =
-                higher.filter_map(|offer| Some((self.set.policies[offer.policy].layer, offer.result.as_ref().ok()?)));
+            let higher = offers.filter(|offer| self.set.policies[offer.part.policy].layer > layer);
+            let best = higher
+                .filter_map(|offer| Some((self.set.policies[offer.part.policy].layer, offer.result.as_ref().ok()?)));
             if let Some((_, (value, _))) = best.max_by_key(|(layer, _)| *layer) {
                 given.insert(into.setting, value.clone());
             }
@@ -464,15 +461,15 @@ impl Run<'_> {
     fn decide(
         &mut self,
         setting: usize,
-        mut offers: Vec<Offer>,
-        considered: Vec<(usize, Contribution, Outcome)>,
+        mut offers: Vec<Offer<'a>>,
+        idle: Vec<(&'a Part, Outcome)>,
         bounds: Option<&Bounds>,
         candidates: &BTreeMap<(usize, usize), Vec<Candidate>>,
     ) {
         let set = self.set;
         let spec = SETTINGS.get(setting);
-        let rank = |offer: &Offer| (Reverse(set.policies[offer.policy].layer), set.policies[offer.policy].id.clone());
-        offers.sort_by_key(rank);
+        let rank = |part: &Part| (Reverse(set.policies[part.policy].layer), set.policies[part.policy].id.as_str());
+        offers.sort_by_key(|offer| rank(offer.part));
         let winner = offers.iter().position(|offer| offer.result.is_ok());
         if let Some(winner) = winner {
             self.ambiguous(setting, &offers, winner);
@@ -483,28 +480,31 @@ impl Run<'_> {
             ..Derivation::default()
         };
         let mut decided = pin.map(|value| (value.clone(), Origin::Pin, None));
-        for (i, offer) in offers.into_iter().enumerate() {
-            let rule = &set.policies[offer.policy];
-            let policy = policy_ref(rule, contribution_span(rule, offer.contribution));
-            let outcome = match offer.result {
+        let mut considered: Vec<(&Part, Outcome)> = idle;
+        for (i, Offer { part, result }) in offers.into_iter().enumerate() {
+            let outcome = match result {
                 Ok((value, origin)) if Some(i) == winner && pin.is_none() => {
-                    if let Contribution::Choose(index) = offer.contribution {
-                        derivation.candidates = candidates.get(&(offer.policy, index)).cloned().unwrap_or_default();
+                    if let Contribution::Choose(index) = part.contribution {
+                        derivation.candidates = candidates.get(&(part.policy, index)).cloned().unwrap_or_default();
                     }
-                    decided = Some((value.clone(), origin, Some(policy.clone())));
+                    decided = Some((value.clone(), origin, Some(self.policy_ref(part))));
                     Outcome::Won(value)
                 }
                 Ok((value, _)) => Outcome::Beaten(value),
                 Err(outcome) => outcome,
             };
-            derivation.considered.push(self.considered(rule, offer.contribution, policy, outcome));
+            considered.push((part, outcome));
         }
-        for (policy, contribution, outcome) in considered {
-            let rule = &set.policies[policy];
-            let policy = policy_ref(rule, contribution_span(rule, contribution));
-            derivation.considered.push(self.considered(rule, contribution, policy, outcome));
-        }
-        derivation.considered.sort_by_key(|c| (Reverse(c.policy.layer), c.policy.id.clone()));
+        considered.sort_by_key(|(part, _)| rank(part));
+        derivation.considered = considered
+            .into_iter()
+            .map(|(part, outcome)| Considered {
+                policy: self.policy_ref(part),
+                text: part.text.clone(),
+                reads: part.reads.clone(),
+                outcome,
+            })
+            .collect();
         let Some((value, origin, policy)) = decided else { return };
         let (value, moved) = match origin {
             Origin::Pin => {
@@ -516,41 +516,27 @@ impl Run<'_> {
         self.settings.insert(setting, Setting { value, unit: spec.unit, origin, policy, moved, derivation });
     }
 
-    fn considered(&self, rule: &Policy, contribution: Contribution, policy: PolicyRef, outcome: Outcome) -> Considered {
-        let expressions = contribution_expressions(rule, contribution);
-        let mut reads = BTreeSet::new();
-        for expr in rule.when.iter().chain(expressions.iter().copied()) {
-            for read in self.set.reads(expr) {
-                match read {
-                    Read::Fact(name) => reads.insert(name),
-                    Read::Setting(name) => reads.insert(format!("settings.{name}")),
-                    Read::Data(name) => reads.insert(format!("data.{name}")),
-                    Read::Function(_) => false,
-                };
-            }
-        }
-        let when = rule.when.iter().map(|when| format!("when {}", when.text().trim()));
-        let texts: Vec<String> = when.chain(expressions.iter().map(|expr| expr.text().trim().to_owned())).collect();
-        let text = (!texts.is_empty()).then(|| texts.join("\n"));
-        Considered { policy, text, reads: reads.into_iter().collect(), outcome }
+    fn policy_ref(&self, part: &Part) -> PolicyRef {
+        let policy = &self.set.policies[part.policy];
+        policy_ref(policy, policy.span_of(part.contribution))
     }
 
     // Two policies of the winning layer that give different values.
-    fn ambiguous(&mut self, setting: usize, offers: &[Offer], winner: usize) {
+    fn ambiguous(&mut self, setting: usize, offers: &[Offer<'_>], winner: usize) {
         let first = &offers[winner];
-        let (Ok((value, _)), layer) = (&first.result, self.set.policies[first.policy].layer) else { return };
+        let (Ok((value, _)), layer) = (&first.result, self.set.policies[first.part.policy].layer) else { return };
         let spec = SETTINGS.get(setting);
         for other in &offers[winner + 1..] {
-            let rule = &self.set.policies[other.policy];
+            let rule = &self.set.policies[other.part.policy];
             let Ok((different, _)) = &other.result else { continue };
             if rule.layer != layer || same(value, different) {
                 continue;
             }
             let message = format!("two policies of layer {layer} give `{}` different values", spec.name);
-            let label = |offer: &Offer, value: &Value| {
-                let rule = &self.set.policies[offer.policy];
+            let label = |offer: &Offer<'_>, value: &Value| {
+                let rule = &self.set.policies[offer.part.policy];
                 let text = format!("`{}` gives {}", rule.id, show(value, spec.unit));
-                (contribution_span(rule, offer.contribution).clone(), text)
+                (rule.span_of(offer.part.contribution).clone(), text)
             };
             let (a, b) = (label(first, value), label(other, different));
             let help = "make one policy of the two with if/else, or exclude one of them with `when`";
@@ -700,25 +686,6 @@ fn policy_ref(policy: &Policy, span: &Span) -> PolicyRef {
         span: span.clone(),
         why: policy.why.clone(),
         source: policy.source.clone(),
-    }
-}
-
-fn contribution_span(policy: &Policy, contribution: Contribution) -> &Span {
-    match contribution {
-        Contribution::Value(i) => &policy.values[i].span,
-        Contribution::Choose(i) => &policy.chooses[i].span,
-        Contribution::Limit(i) => &policy.limits[i].span,
-    }
-}
-
-fn contribution_expressions(policy: &Policy, contribution: Contribution) -> Vec<&Expr> {
-    match contribution {
-        Contribution::Value(i) => match &policy.values[i].value {
-            Operand::Expr(expr) => vec![expr],
-            Operand::Literal(_) => Vec::new(),
-        },
-        Contribution::Choose(i) => vec![&policy.chooses[i].such_that],
-        Contribution::Limit(_) => Vec::new(),
     }
 }
 

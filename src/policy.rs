@@ -10,6 +10,6 @@ mod tables;
 pub mod template;
 
 pub use compile::{
-    Candidates, Check, Choose, Contribution, Into, LimitRule, Operand, Policy, PolicySet, ValueRule, compile,
+    Candidates, Check, Choose, Contribution, Into, LimitRule, Operand, Part, Policy, PolicySet, ValueRule, compile,
 };
-pub use load::{LoadOptions, LoadedFile, load};
+pub use load::{LoadError, LoadOptions, LoadedFile, load};

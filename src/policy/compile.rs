@@ -44,7 +44,7 @@ pub struct PolicySet {
     /// Warnings about the files.
     pub findings: Vec<Finding>,
     tables: BTreeMap<String, Table>,
-    contributions: Vec<Vec<(usize, Contribution)>>,
+    parts: Vec<Vec<Part>>,
 }
 
 /// One policy.
@@ -79,6 +79,16 @@ pub enum Operand {
     Literal(Value),
     /// Evaluated for each machine.
     Expr(Box<Expr>),
+}
+
+impl Operand {
+    /// The expression, if it is one.
+    pub fn expr(&self) -> Option<&Expr> {
+        match self {
+            Self::Expr(expr) => Some(expr),
+            Self::Literal(_) => None,
+        }
+    }
 }
 
 /// `set` or `derive` of one setting.
@@ -167,6 +177,19 @@ pub struct Check {
     pub why: Option<String>,
 }
 
+/// A policy's part in deciding a setting.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Index of the policy.
+    pub policy: usize,
+    /// What it contributes.
+    pub contribution: Contribution,
+    /// The condition and the expression as written; `None` for an unconditional literal.
+    pub text: Option<Arc<str>>,
+    /// The facts (`gpu.vram.total`), settings (`settings.…`) and tables (`data.…`) that it reads.
+    pub reads: Arc<[String]>,
+}
+
 /// How a policy takes part in deciding a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contribution {
@@ -180,8 +203,8 @@ pub enum Contribution {
 
 impl PolicySet {
     /// The policies that take part in deciding a setting, in their order.
-    pub fn contributions(&self, setting: usize) -> &[(usize, Contribution)] {
-        &self.contributions[setting]
+    pub fn parts(&self, setting: usize) -> &[Part] {
+        &self.parts[setting]
     }
 
     /// A table or constant of `data:` as JSON, quantities in canonical units.
@@ -241,7 +264,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     Ok(PolicySet {
         hash: hash(files),
         findings: compiler.warnings,
-        contributions: contributions(&policies),
+        parts: parts(&policies, &language),
         language,
         types,
         data: data.1,
@@ -253,19 +276,21 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     })
 }
 
-fn contributions(policies: &[Policy]) -> Vec<Vec<(usize, Contribution)>> {
+// Who takes part in deciding each setting.
+fn parts(policies: &[Policy], language: &Language) -> Vec<Vec<Part>> {
     let mut by_setting = vec![Vec::new(); SETTINGS.len()];
     for (p, policy) in policies.iter().enumerate() {
+        let part = |contribution| policy.part(p, contribution, language);
         for (i, rule) in policy.values.iter().enumerate() {
-            by_setting[rule.setting].push((p, Contribution::Value(i)));
+            by_setting[rule.setting].push(part(Contribution::Value(i)));
         }
         for (i, choose) in policy.chooses.iter().enumerate() {
             for into in &choose.into {
-                by_setting[into.setting].push((p, Contribution::Choose(i)));
+                by_setting[into.setting].push(part(Contribution::Choose(i)));
             }
         }
         for (i, rule) in policy.limits.iter().enumerate() {
-            by_setting[rule.setting].push((p, Contribution::Limit(i)));
+            by_setting[rule.setting].push(part(Contribution::Limit(i)));
         }
     }
     by_setting
@@ -868,29 +893,69 @@ impl Check {
 }
 
 impl Policy {
-    // Every expression that a setting's value may rest on.
-    fn expressions(&self, setting: usize) -> Vec<&Expr> {
-        let mut expressions: Vec<&Expr> = self.when.iter().collect();
-        for rule in self.values.iter().filter(|rule| rule.setting == setting) {
-            if let Operand::Expr(expr) = &rule.value {
-                expressions.push(expr);
+    /// The key that names the setting.
+    pub fn span_of(&self, contribution: Contribution) -> &Span {
+        match contribution {
+            Contribution::Value(i) => &self.values[i].span,
+            Contribution::Choose(i) => &self.chooses[i].span,
+            Contribution::Limit(i) => &self.limits[i].span,
+        }
+    }
+
+    // The expressions of one part, without the condition.
+    fn expressions(&self, contribution: Contribution) -> Vec<&Expr> {
+        match contribution {
+            Contribution::Value(i) => self.values[i].value.expr().into_iter().collect(),
+            Contribution::Choose(i) => {
+                let choose = &self.chooses[i];
+                let candidates = match &choose.candidates {
+                    Candidates::Expr(expr) => Some(expr),
+                    Candidates::Literals(_) => None,
+                };
+                let into = choose.into.iter().filter_map(|into| into.value.as_ref());
+                candidates.into_iter().chain([&choose.such_that]).chain(into).collect()
+            }
+            Contribution::Limit(i) => {
+                let rule = &self.limits[i];
+                let bounds = [&rule.at_least, &rule.at_most, &rule.one_of].into_iter().flatten();
+                bounds.filter_map(Operand::expr).collect()
             }
         }
-        for choose in self.chooses.iter().filter(|choose| choose.into.iter().any(|into| into.setting == setting)) {
-            if let Candidates::Expr(expr) = &choose.candidates {
-                expressions.push(expr);
-            }
-            expressions.push(&choose.such_that);
-            expressions.extend(choose.into.iter().filter_map(|into| into.value.as_ref()));
-        }
-        for rule in self.limits.iter().filter(|rule| rule.setting == setting) {
-            for bound in [&rule.at_least, &rule.at_most, &rule.one_of].into_iter().flatten() {
-                if let Operand::Expr(expr) = bound {
-                    expressions.push(expr);
-                }
-            }
-        }
-        expressions
+    }
+
+    fn part(&self, index: usize, contribution: Contribution, language: &Language) -> Part {
+        let expressions = self.expressions(contribution);
+        let reads: BTreeSet<String> = self
+            .when
+            .iter()
+            .chain(expressions.iter().copied())
+            .flat_map(|expr| language.all_reads(expr))
+            .filter_map(|read| match read {
+                Read::Fact(name) => Some(name),
+                Read::Setting(name) => Some(format!("settings.{name}")),
+                Read::Data(name) => Some(format!("data.{name}")),
+                Read::Function(_) => None,
+            })
+            .collect();
+        let shown = match contribution {
+            // The fields of a row explain themselves; its condition does not.
+            Contribution::Choose(i) => vec![&self.chooses[i].such_that],
+            Contribution::Value(_) | Contribution::Limit(_) => expressions,
+        };
+        let when = self.when.iter().map(|when| format!("when {}", when.text().trim()));
+        let lines: Vec<String> = when.chain(shown.iter().map(|expr| expr.text().trim().to_owned())).collect();
+        let text = (!lines.is_empty()).then(|| lines.join("\n").into());
+        Part { policy: index, contribution, text, reads: reads.into_iter().collect() }
+    }
+
+    // How it takes part in deciding a setting.
+    fn contributions(&self, setting: usize) -> impl Iterator<Item = Contribution> {
+        let values = self.values.iter().enumerate().filter(move |(_, rule)| rule.setting == setting);
+        let chooses = self.chooses.iter().enumerate();
+        let chooses = chooses.filter(move |(_, choose)| choose.into.iter().any(|into| into.setting == setting));
+        let limits = self.limits.iter().enumerate().filter(move |(_, rule)| rule.setting == setting);
+        let values = values.map(|(i, _)| Contribution::Value(i));
+        values.chain(chooses.map(|(i, _)| Contribution::Choose(i))).chain(limits.map(|(i, _)| Contribution::Limit(i)))
     }
 
     fn names(&self) -> BTreeSet<usize> {
@@ -918,7 +983,8 @@ fn order(policies: &[Policy], language: &Language) -> Result<Vec<Vec<usize>>, Bo
     let mut reads: BTreeMap<usize, BTreeMap<usize, Span>> = BTreeMap::new();
     for policy in policies {
         for setting in policy.names() {
-            for expr in policy.expressions(setting) {
+            let parts = policy.contributions(setting).flat_map(|contribution| policy.expressions(contribution));
+            for expr in policy.when.iter().chain(parts) {
                 for read in language.all_reads(expr) {
                     if let Read::Setting(name) = read
                         && let Some(other) = SETTINGS.index(&name)
