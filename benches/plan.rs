@@ -1,30 +1,18 @@
 //! How long it takes to load the policies, to plan one machine, and to plan ten thousand different ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
+
+#[path = "../tests/common/mod.rs"]
+mod common;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use common::{REFERENCE, machine, question};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::Value;
-use wan22_policy::diag::Source;
-use wan22_policy::engine::{Question, evaluate};
-use wan22_policy::facts::workload::Workload;
-use wan22_policy::facts::{Facts, Origin, file};
+use wan22_policy::engine::evaluate;
+use wan22_policy::facts::{Facts, Origin};
 use wan22_policy::policy::{LoadOptions, compile, load};
-use wan22_policy::yaml;
-
-fn reference_machine() -> Facts {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml");
-    let text = std::fs::read_to_string(path).expect("the machine file is there");
-    let document = yaml::parse(Source::new(path, text)).expect("it is YAML");
-    let mut facts = file::read(&document).expect("it is a facts file");
-    "ti2v-5b:1280x704x49".parse::<Workload>().expect("a workload").record(&mut facts);
-    facts.know("workload.goal", "balanced", Origin::User);
-    facts
-}
-
-fn question() -> Question {
-    Question { pins: BTreeMap::new(), as_of: "2026-11-23".parse().expect("a date") }
-}
 
 fn policies(c: &mut Criterion) {
     let options = LoadOptions::default();
@@ -36,7 +24,7 @@ fn policies(c: &mut Criterion) {
 fn machines(c: &mut Criterion) {
     let (files, _) = load(&LoadOptions::default()).expect("they load");
     let set = compile(&files).expect("they compile");
-    let (facts, question) = (reference_machine(), question());
+    let (facts, question) = (machine(REFERENCE, "ti2v-5b:1280x704x49"), question(BTreeMap::new()));
     c.bench_function("plan one machine", |b| b.iter(|| evaluate(&set, black_box(&facts), &question)));
 
     // Memory, cores and RAM all differ, so that no two machines are alike.

@@ -1,6 +1,7 @@
 //! The driver's side, with a library that answers as NVML does.
 //!
 //! It is built with `cc`; where there is none the tests say so and pass.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![cfg(target_os = "linux")]
 

@@ -1,25 +1,17 @@
 //! Policy files, good and bad: good ones load silently, each bad one gives exactly the finding it is named for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
+
+mod common;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use wan22_policy::diag::{Finding, Source};
-use wan22_policy::engine::{Question, evaluate};
-use wan22_policy::facts::workload::Workload;
-use wan22_policy::facts::{Facts, Origin, file};
+use common::{REFERENCE, machine, question};
+use wan22_policy::diag::Finding;
+use wan22_policy::engine::evaluate;
 use wan22_policy::plan::Plan;
 use wan22_policy::policy::{LoadError, LoadOptions, compile, load};
 use wan22_policy::settings::SETTINGS;
-use wan22_policy::yaml;
-
-fn reference_machine() -> Facts {
-    let path = "tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml";
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut facts = file::read(&yaml::parse(Source::new(path, text)).unwrap()).unwrap();
-    "ti2v-5b:1280x704x49".parse::<Workload>().unwrap().record(&mut facts);
-    facts.know("workload.goal", "balanced", Origin::User);
-    facts
-}
 
 fn options(directory: Option<&Path>) -> LoadOptions {
     LoadOptions { directories: directory.map(Path::to_path_buf).into_iter().collect(), ..LoadOptions::default() }
@@ -36,8 +28,7 @@ fn plan(directory: Option<&Path>) -> Result<(Plan, Vec<Finding>), Vec<Finding>> 
     let pins = BTreeMap::from([(SETTINGS.index("batch.size").unwrap(), 8.into())]);
     let pinned = directory.is_some_and(|d| d.ends_with("pin-breaks-limit"));
     let pins = if pinned { pins } else { BTreeMap::new() };
-    let question = Question { pins, as_of: "2026-11-23".parse().unwrap() };
-    Ok((evaluate(&set, &reference_machine(), &question), warnings))
+    Ok((evaluate(&set, &machine(REFERENCE, "ti2v-5b:1280x704x49"), &question(pins)), warnings))
 }
 
 #[test]

@@ -1,42 +1,30 @@
 //! What holds for every machine and every text.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
+
+mod common;
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
+use common::{FILES, POLICIES, plan, question};
 use proptest::prelude::*;
 use serde_json::Value;
 use wan22_policy::diag::Source;
-use wan22_policy::engine::{Question, evaluate};
-use wan22_policy::facts::workload::Workload;
+use wan22_policy::engine::evaluate;
 use wan22_policy::facts::{Facts, Origin, file};
 use wan22_policy::plan::{self, Plan};
 use wan22_policy::policy::source::PolicyFile;
-use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, compile, load};
+use wan22_policy::policy::{LoadedFile, compile};
 use wan22_policy::settings::SETTINGS;
 use wan22_policy::yaml;
 
-static FILES: LazyLock<Vec<LoadedFile>> = LazyLock::new(|| load(&LoadOptions::default()).unwrap().0);
-static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| compile(&FILES).unwrap());
-
-static REFERENCE: LazyLock<Facts> = LazyLock::new(|| {
-    let path = "tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml";
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut facts = file::read(&yaml::parse(Source::new(path, text)).unwrap()).unwrap();
-    "ti2v-5b:1280x704x121".parse::<Workload>().unwrap().record(&mut facts);
-    facts.know("workload.goal", "balanced", Origin::User);
-    facts
-});
-
-fn question(pins: BTreeMap<usize, Value>) -> Question {
-    Question { pins, as_of: "2026-11-23".parse().unwrap() }
-}
-
-fn plan(set: &PolicySet, facts: &Facts) -> Plan {
-    evaluate(set, facts, &question(BTreeMap::new()))
+fn reference() -> Facts {
+    common::machine(common::REFERENCE, "ti2v-5b:1280x704x121")
 }
 
 // Everything of a plan that people act on.
-fn essence(plan: &Plan) -> (BTreeMap<String, (Value, Option<String>)>, Vec<(String, String)>) {
+type Essence = (BTreeMap<String, (Value, Option<String>)>, Vec<(String, String)>);
+
+fn essence(plan: &Plan) -> Essence {
     let settings = plan.settings.iter().map(|(name, setting)| {
         (name.clone(), (setting.value.clone(), setting.policy.as_ref().map(|policy| policy.id.clone())))
     });
@@ -55,7 +43,7 @@ prop_compose! {
         quota in prop::option::of(0.5_f64..64.0),
         frames in 1_i64..=40,
     ) -> Facts {
-        let mut facts = REFERENCE.clone();
+        let mut facts = reference();
         facts.know("gpus[0].vram.total", vram, Origin::User);
         facts.know("gpus[0].compute_capability", capability, Origin::User);
         facts.know("cpu.physical_cores", cores, Origin::User);
@@ -144,13 +132,13 @@ proptest! {
         let start = shipped.floor_char_boundary(start.min(shipped.len()));
         let end = shipped.ceil_char_boundary((start + length).min(shipped.len()));
         let mutated = format!("{}{text}{}", &shipped[..start], &shipped[end..]);
-        if let Ok(document) = yaml::parse(Source::new("50-memory.yaml", mutated)) {
-            if let Ok(entries) = document.read::<PolicyFile>("policy-file") {
-                let mut files: Vec<LoadedFile> = FILES.iter().filter(|file| file.name != "50-memory.yaml").cloned().collect();
-                files.push(LoadedFile { name: "50-memory.yaml".to_owned(), layer: 50, document, entries });
-                if let Ok(set) = compile(&files) {
-                    let _ = plan(&set, &REFERENCE);
-                }
+        if let Ok(document) = yaml::parse(Source::new("50-memory.yaml", mutated))
+            && let Ok(entries) = document.read::<PolicyFile>("policy-file")
+        {
+            let mut files: Vec<LoadedFile> = FILES.iter().filter(|file| file.name != "50-memory.yaml").cloned().collect();
+            files.push(LoadedFile { name: "50-memory.yaml".to_owned(), layer: 50, document, entries });
+            if let Ok(set) = compile(&files) {
+                let _ = plan(&set, &reference());
             }
         }
     }
