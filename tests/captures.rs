@@ -3,7 +3,6 @@
 //! The captures lie beside the repository, in `../shared/hardware`, or where `WAN22_CAPTURES` says. Without them this
 //! test says so and passes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -2,7 +2,6 @@
 //!
 //! It is built with `cc`; where there is none the tests say so and pass.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
