@@ -1,0 +1,478 @@
+//! Packages, cores, caches and NUMA nodes, of this machine through hwloc or from a topology that hwloc saved as XML.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use hwlocality::Topology;
+use hwlocality::object::TopologyObject;
+use hwlocality::object::attributes::ObjectAttributes;
+use hwlocality::object::types::ObjectType;
+use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
+
+use super::{os, sanity};
+use crate::diag::{Finding, Source};
+use crate::facts::{Facts, Origin};
+
+mod xml;
+
+/// Kinds of cores whose speeds differ by less than this share are alike: single cores of a kind are often rated a little
+/// higher (preferred cores), which makes them no other kind of core.
+const ALIKE: f64 = 0.85;
+
+const NO_MEMORY: &str = "the topology holds no memory sizes";
+
+/// Numbers of CPUs or nodes.
+type Set = BTreeSet<i64>;
+
+/// A topology as far as facts follow from it, of either source.
+#[derive(Debug, Default)]
+struct Layout {
+    packages: usize,
+    // The CPUs of each core.
+    cores: Vec<Set>,
+    // Those that are online.
+    cpus: Set,
+    // Those that the process may use, and the nodes; none where nothing is closed to it.
+    allowed: Option<Set>,
+    allowed_nodes: Option<Set>,
+    // The L3 caches.
+    caches: Vec<Cache>,
+    // Without those that are a GPU's memory.
+    nodes: Vec<Node>,
+    // Memory that no node is named for.
+    memory: Option<u64>,
+    kinds: Vec<Kind>,
+    // PCI devices of any maker, and NVIDIA's display controllers among them.
+    devices: usize,
+    gpus: Vec<Gpu>,
+    // Of the machine, then of its packages.
+    infos: Vec<(String, String)>,
+}
+
+#[derive(Debug)]
+struct Cache {
+    cpus: Set,
+    size: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Node {
+    number: i64,
+    cpus: Set,
+    memory: Option<u64>,
+}
+
+/// CPUs that hwloc holds to be alike, the faster the higher the rank.
+#[derive(Debug)]
+struct Kind {
+    cpus: Set,
+    rank: Option<i64>,
+    infos: Vec<(String, String)>,
+}
+
+impl Kind {
+    fn info(&self, name: &str) -> Option<&str> {
+        self.infos.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[derive(Debug)]
+struct Gpu {
+    // The number in the name of the device's `nvml0` and `cuda0`.
+    nvml: Option<usize>,
+    cuda: Option<usize>,
+    bus: String,
+    // The nodes it is near.
+    near: Set,
+}
+
+/// The topology of this machine: `cpu.*` that hwloc knows, `numa.*`, and the nodes' memory together as `ram.total`.
+///
+/// Without PCI devices, which cost most of the time: GPUs are placed by [`super::gather`]. When hwloc fails, these facts
+/// are unknown with its error.
+pub fn live() -> Facts {
+    let mut facts = Facts::new("the topology does not say");
+    let flags = BuildFlags::INCLUDE_DISALLOWED | BuildFlags::DONT_CHANGE_BINDING | BuildFlags::IGNORE_DISTANCES;
+    let topology = TopologyBuilder::new()
+        .with_flags(flags)
+        .map_err(|error| error.to_string())
+        .and_then(|builder| builder.build().map_err(|error| error.to_string()));
+    match topology {
+        Ok(topology) => {
+            let mut layout = layout(&topology);
+            // hwloc knows the cpuset but not the affinity mask.
+            if let Ok(bound) = os::allowed_cpus(Path::new("/")) {
+                let allowed = layout.allowed.get_or_insert_with(|| layout.cpus.clone());
+                allowed.retain(|cpu| bound.contains(cpu));
+            }
+            describe(&mut facts, &layout);
+        }
+        Err(error) => {
+            for family in ["cpu", "numa"] {
+                facts.unknown(family, format!("hwloc could not read the topology: {error}"));
+            }
+        }
+    }
+    facts
+}
+
+/// The topology that `lstopo` or hwloc saved as XML (hwloc 1 and 2).
+///
+/// Besides what [`live`] gives: what the file says of the system and the processor's name, and the NUMA node of each
+/// NVIDIA GPU, in the driver's order, as `gpus[i].numa_node`. It does not make `gpus` known, because it shows neither
+/// their memory nor whether a driver runs them.
+///
+/// # Errors
+/// A `malformed-dump` finding at its place, when the text is no such XML, is cut off or is of hwloc 3.
+pub fn from_xml(source: Arc<Source>) -> Result<Facts, Finding> {
+    let layout = xml::read(&source)?;
+    let mut facts = Facts::new("the saved dump does not say");
+    describe(&mut facts, &layout);
+    describe_system(&mut facts, &layout);
+    describe_gpus(&mut facts, &layout);
+    sanity::check(&mut facts, |_| Some(xml::span(&source, 0, 0)));
+    Ok(facts)
+}
+
+// What hwloc found on this machine.
+fn layout(topology: &Topology) -> Layout {
+    let objects = |kind: ObjectType| topology.objects_with_type(kind);
+    let cpus = |object: &TopologyObject| object.cpuset().map(|cpus| indices(cpus.iter_set())).unwrap_or_default();
+    let caches = objects(ObjectType::L3Cache).map(|cache| {
+        let size = match cache.attributes() {
+            Some(ObjectAttributes::Cache(cache)) => cache.size().map(u64::from),
+            _ => None,
+        };
+        Cache { cpus: cpus(cache), size }
+    });
+    let nodes = objects(ObjectType::NUMANode).filter_map(|node| {
+        let gpu_memory = node.subtype().is_some_and(|subtype| subtype.to_bytes() == b"GPUMemory");
+        if gpu_memory || node.info("PCIBusID").is_some() {
+            return None;
+        }
+        let memory = match node.attributes() {
+            Some(ObjectAttributes::NUMANode(node)) => node.local_memory().map(u64::from),
+            _ => None,
+        };
+        Some(Node { number: i64::try_from(node.os_index()?).ok()?, cpus: cpus(node), memory })
+    });
+    let kinds = topology.cpu_kinds().into_iter().flatten().map(|kind| {
+        let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+        Kind {
+            cpus: indices(kind.cpuset.iter_set()),
+            rank: kind.efficiency.and_then(|rank| i64::try_from(rank).ok()),
+            infos: kind.infos.iter().map(|info| (text(info.name()), text(info.value()))).collect(),
+        }
+    });
+    Layout {
+        packages: objects(ObjectType::Package).len(),
+        cores: objects(ObjectType::Core).map(cpus).collect(),
+        cpus: indices(topology.cpuset().iter_set()),
+        allowed: Some(indices(topology.allowed_cpuset().iter_set())),
+        allowed_nodes: Some(indices(topology.allowed_nodeset().iter_set())),
+        caches: caches.collect(),
+        nodes: nodes.collect(),
+        kinds: kinds.collect(),
+        ..Layout::default()
+    }
+}
+
+fn indices(set: impl Iterator<Item = impl Into<usize>>) -> Set {
+    set.filter_map(|index| i64::try_from(index.into()).ok()).collect()
+}
+
+fn list(set: &Set) -> Vec<i64> {
+    set.iter().copied().collect()
+}
+
+fn describe(facts: &mut Facts, layout: &Layout) {
+    let Layout { cores, cpus, .. } = layout;
+    let allowed: Set =
+        cpus.iter().filter(|cpu| layout.allowed.as_ref().is_none_or(|open| open.contains(cpu))).copied().collect();
+    let usable = cores.iter().filter(|core| !core.is_disjoint(&allowed)).count();
+    count(facts, "cpu.packages", layout.packages, "packages");
+    count(facts, "cpu.physical_cores", cores.len(), "cores");
+    count(facts, "cpu.logical_cpus", cpus.len(), "CPUs");
+    count(facts, "cpu.allowed_cores", usable, "cores");
+    facts.know("cpu.allowed_cpus", list(&allowed), Origin::Hwloc);
+    match fastest(layout) {
+        Ok(fast) => {
+            facts.know("cpu.performance_cores", fast, Origin::Hwloc);
+            facts.know("cpu.efficiency_cores", cores.len() - fast, Origin::Hwloc);
+        }
+        Err(why) => {
+            facts.unknown("cpu.performance_cores", why);
+            facts.unknown("cpu.efficiency_cores", why);
+        }
+    }
+    describe_caches(facts, layout);
+    describe_nodes(facts, layout, &allowed);
+}
+
+fn count(facts: &mut Facts, name: &str, number: usize, what: &str) {
+    if number == 0 {
+        facts.unknown(name, format!("the topology does not show {what}"));
+    } else {
+        facts.know(name, number, Origin::Hwloc);
+    }
+}
+
+// How many cores are of the fastest kind, or of one about as fast.
+fn fastest(layout: &Layout) -> Result<usize, &'static str> {
+    let Layout { cores, kinds, .. } = layout;
+    if cores.is_empty() {
+        return Err("the topology does not show cores");
+    }
+    if kinds.is_empty() {
+        // A topology without kinds may be of a hybrid processor all the same: its slower cores have one thread each.
+        let alike = cores.windows(2).all(|pair| pair[0].len() == pair[1].len());
+        return if alike { Ok(cores.len()) } else { Err("the topology does not say which cores are the faster ones") };
+    }
+    if kinds.len() == 1 {
+        return Ok(cores.len());
+    }
+    let different = |speeds: &Vec<f64>| speeds.windows(2).any(|pair| pair[0] != pair[1]);
+    let speeds = |name: &str| -> Option<Vec<f64>> {
+        let speeds: Option<Vec<f64>> = kinds.iter().map(|kind| kind.info(name)?.parse().ok()).collect();
+        speeds.filter(different)
+    };
+    let ranks = || kinds.iter().map(|kind| kind.rank).collect::<Option<Vec<i64>>>();
+    let (best, near): (usize, Vec<bool>) =
+        if let Some(speeds) = speeds("LinuxCapacity").or_else(|| speeds("FrequencyMaxMHz")) {
+            let best = (0..kinds.len()).max_by(|&a, &b| speeds[a].total_cmp(&speeds[b])).unwrap_or(0);
+            (best, speeds.iter().map(|speed| *speed >= speeds[best] * ALIKE).collect())
+        } else if let Some(ranks) = ranks() {
+            let best = (0..kinds.len()).max_by_key(|&kind| ranks[kind]).unwrap_or(0);
+            (best, ranks.iter().map(|rank| *rank == ranks[best]).collect())
+        } else {
+            return Err("the topology does not rank its kinds of cores");
+        };
+    let same = |kind: &Kind| kind.info("CoreType") == kinds[best].info("CoreType");
+    let fast: Vec<&Kind> =
+        kinds.iter().zip(near).filter(|(kind, near)| *near && same(kind)).map(|(kind, _)| kind).collect();
+    Ok(cores.iter().filter(|core| fast.iter().any(|kind| !kind.cpus.is_disjoint(core))).count())
+}
+
+fn describe_caches(facts: &mut Facts, layout: &Layout) {
+    let mut caches: Vec<&Cache> = layout.caches.iter().collect();
+    caches.sort_by(|a, b| a.cpus.cmp(&b.cpus));
+    facts.know("cpu.l3_domains", caches.len(), Origin::Hwloc);
+    for (index, cache) in caches.into_iter().enumerate() {
+        let size = cache.size.ok_or("the topology holds no size of this cache");
+        facts.know_or(format!("cpu.l3_domains[{index}].size"), size, Origin::Hwloc);
+        facts.know(format!("cpu.l3_domains[{index}].cpus"), list(&cache.cpus), Origin::Hwloc);
+    }
+}
+
+// The nodes that the process may use, by number.
+fn usable<'a>(layout: &'a Layout, allowed: &Set) -> Vec<&'a Node> {
+    let open = |node: &&Node| {
+        let listed = layout.allowed_nodes.as_ref().is_none_or(|open| open.contains(&node.number));
+        listed || !node.cpus.is_disjoint(allowed)
+    };
+    let mut nodes: Vec<&Node> = layout.nodes.iter().filter(open).collect();
+    nodes.sort_by_key(|node| node.number);
+    nodes
+}
+
+fn describe_nodes(facts: &mut Facts, layout: &Layout, allowed: &Set) {
+    let nodes = usable(layout, allowed);
+    facts.know("numa.nodes", nodes.len(), Origin::Hwloc);
+    for (index, node) in nodes.into_iter().enumerate() {
+        let name = |fact: &str| format!("numa.nodes[{index}].{fact}");
+        facts.know(name("index"), node.number, Origin::Hwloc);
+        facts.know(name("cpus"), list(&node.cpus), Origin::Hwloc);
+        facts.know_or(name("memory"), node.memory.ok_or(NO_MEMORY), Origin::Hwloc);
+    }
+    let total = layout.nodes.iter().filter_map(|node| node.memory).fold(0, u64::saturating_add);
+    facts.know_or("ram.total", if total > 0 { Ok(total) } else { Err(NO_MEMORY) }, Origin::Hwloc);
+}
+
+// What a saved topology says of the machine besides.
+fn describe_system(facts: &mut Facts, layout: &Layout) {
+    let names = [
+        ("host.os", "OSName"),
+        ("host.kernel", "OSRelease"),
+        ("host.arch", "Architecture"),
+        ("host.model", "DMIProductName"),
+        ("cpu.model", "CPUModel"),
+        ("cpu.vendor", "CPUVendor"),
+    ];
+    for (fact, name) in names {
+        let text = layout.infos.iter().find(|(found, _)| found == name).map(|(_, text)| text);
+        let text = text.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default();
+        if !text.is_empty() {
+            let text = if fact == "host.os" { text.to_lowercase() } else { text };
+            facts.know(fact, text, Origin::Hwloc);
+        }
+    }
+}
+
+fn describe_gpus(facts: &mut Facts, layout: &Layout) {
+    let listed: Vec<i64> = (0..facts.count("numa.nodes").unwrap_or(0))
+        .filter_map(|index| facts.value(&format!("numa.nodes[{index}].index"))?.as_i64())
+        .collect();
+    let mut near: Vec<Vec<usize>> = vec![Vec::new(); listed.len()];
+    for (index, gpu) in gpus(layout).into_iter().enumerate() {
+        let nodes: Vec<&Node> = layout.nodes.iter().filter(|node| gpu.near.contains(&node.number)).collect();
+        for (number, near) in listed.iter().zip(&mut near) {
+            if gpu.near.contains(number) {
+                near.push(index);
+            }
+        }
+        // Of several nodes at one place (MCDRAM beside DRAM) the first is the ordinary memory.
+        let place = nodes.iter().min_by_key(|node| node.number);
+        let place = place.filter(|first| nodes.iter().all(|node| node.cpus == first.cpus)).map(|node| node.number);
+        let place = place.ok_or("the topology does not show the card at one node");
+        facts.know_or(format!("gpus[{index}].numa_node"), place, Origin::Hwloc);
+    }
+    for (index, gpus) in near.into_iter().enumerate() {
+        let gpus = if layout.devices > 0 { Ok(gpus) } else { Err("the topology was saved without PCI devices") };
+        facts.know_or(format!("numa.nodes[{index}].gpus"), gpus, Origin::Hwloc);
+    }
+}
+
+// In the driver's order: by the number in `nvml0` where hwloc saw the driver, else by bus. Where some carry a device of the
+// driver, the others are not run by it.
+fn gpus(layout: &Layout) -> Vec<&Gpu> {
+    let run = |gpu: &Gpu| gpu.nvml.is_some() || gpu.cuda.is_some();
+    let some = layout.gpus.iter().any(run);
+    let mut gpus: Vec<&Gpu> = layout.gpus.iter().filter(|gpu| !some || run(gpu)).collect();
+    gpus.sort_by_key(|gpu| (gpu.nvml.unwrap_or(usize::MAX), &gpu.bus));
+    gpus
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    // Two nodes of two cores each; the first core of each is the fast one; a GPU at the second node.
+    const SMALL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE topology SYSTEM "hwloc2.dtd">
+<topology version="2.0">
+  <object type="Machine" os_index="0" cpuset="0x3f" complete_cpuset="0x3f" allowed_cpuset="0x1f" nodeset="0x5" complete_nodeset="0x5" allowed_nodeset="0x5" gp_index="1">
+    <info name="OSName" value="Linux"/>
+    <object type="Package" os_index="0" cpuset="0x7" complete_cpuset="0x7" nodeset="0x1" complete_nodeset="0x1" gp_index="2">
+      <info name="CPUModel" value="  Some   CPU "/>
+      <object type="NUMANode" os_index="0" cpuset="0x7" complete_cpuset="0x7" nodeset="0x1" complete_nodeset="0x1" gp_index="3" local_memory="8589934592"/>
+      <object type="L3Cache" cpuset="0x7" complete_cpuset="0x7" nodeset="0x1" complete_nodeset="0x1" gp_index="4" cache_size="16777216" depth="3" cache_linesize="64" cache_associativity="16" cache_type="0">
+        <object type="Core" os_index="0" cpuset="0x3" complete_cpuset="0x3" nodeset="0x1" complete_nodeset="0x1" gp_index="5">
+          <object type="PU" os_index="0" cpuset="0x1" complete_cpuset="0x1" nodeset="0x1" complete_nodeset="0x1" gp_index="6"/>
+          <object type="PU" os_index="1" cpuset="0x2" complete_cpuset="0x2" nodeset="0x1" complete_nodeset="0x1" gp_index="7"/>
+        </object>
+        <object type="Core" os_index="1" cpuset="0x4" complete_cpuset="0x4" nodeset="0x1" complete_nodeset="0x1" gp_index="8">
+          <object type="PU" os_index="2" cpuset="0x4" complete_cpuset="0x4" nodeset="0x1" complete_nodeset="0x1" gp_index="9"/>
+        </object>
+      </object>
+    </object>
+    <object type="Package" os_index="1" cpuset="0x38" complete_cpuset="0x38" nodeset="0x4" complete_nodeset="0x4" gp_index="10">
+      <object type="NUMANode" os_index="2" cpuset="0x38" complete_cpuset="0x38" nodeset="0x4" complete_nodeset="0x4" gp_index="11" local_memory="0"/>
+      <object type="Core" os_index="0" cpuset="0x18" complete_cpuset="0x18" nodeset="0x4" complete_nodeset="0x4" gp_index="12">
+        <object type="PU" os_index="3" cpuset="0x8" complete_cpuset="0x8" nodeset="0x4" complete_nodeset="0x4" gp_index="13"/>
+        <object type="PU" os_index="4" cpuset="0x10" complete_cpuset="0x10" nodeset="0x4" complete_nodeset="0x4" gp_index="14"/>
+      </object>
+      <object type="Core" os_index="1" cpuset="0x20" complete_cpuset="0x20" nodeset="0x4" complete_nodeset="0x4" gp_index="15">
+        <object type="PU" os_index="5" cpuset="0x20" complete_cpuset="0x20" nodeset="0x4" complete_nodeset="0x4" gp_index="16"/>
+      </object>
+      <object type="Bridge" gp_index="17" bridge_type="0-1" depth="0" bridge_pci="0000:[00-ff]">
+        <object type="PCIDev" gp_index="18" pci_busid="0000:65:00.0" pci_type="0300 [10de:2684] [10de:167c] a1" pci_link_speed="31.5">
+          <object type="OSDev" gp_index="19" name="cuda0" subtype="CUDA" osdev_type="5"/>
+          <object type="OSDev" gp_index="20" name="nvml0" subtype="NVML" osdev_type="1"/>
+        </object>
+        <object type="PCIDev" gp_index="21" pci_busid="0000:66:00.0" pci_type="0300 [1002:7408] [1002:0000] 00" pci_link_speed="31.5"/>
+      </object>
+    </object>
+  </object>
+  <cpukind cpuset="0x24"><info name="FrequencyMaxMHz" value="3000"/></cpukind>
+  <cpukind cpuset="0x3"><info name="FrequencyMaxMHz" value="5000"/></cpukind>
+  <cpukind cpuset="0x18"><info name="FrequencyMaxMHz" value="5200"/></cpukind>
+</topology>
+"#;
+
+    fn facts(xml: &str) -> Result<Facts, String> {
+        from_xml(Source::new("t.xml", xml)).map_err(|finding| {
+            assert_eq!(finding.code.as_str(), "malformed-dump");
+            format!("{}: {}", finding.labels[0].span.at(), finding.message)
+        })
+    }
+
+    #[test]
+    fn a_saved_topology_gives_cores_caches_and_nodes() {
+        let facts = facts(SMALL).unwrap();
+        let want = serde_json::json!({
+            "host": { "os": "linux" },
+            "cpu": {
+                "model": "Some CPU", "packages": 2, "physical_cores": 4, "logical_cpus": 6,
+                "performance_cores": 2, "efficiency_cores": 2,
+                "allowed_cpus": [0, 1, 2, 3, 4], "allowed_cores": 3,
+                "l3_domains": [{ "size": 16777216, "cpus": [0, 1, 2] }],
+            },
+            "numa": { "nodes": [
+                { "index": 0, "cpus": [0, 1, 2], "memory": 8589934592_u64, "gpus": [] },
+                { "index": 2, "cpus": [3, 4, 5], "gpus": [0] },
+            ] },
+            "ram": { "total": 8589934592_u64 },
+            "gpus": [{ "numa_node": 2 }],
+        });
+        assert_eq!(Value::Object(facts.to_tree()), want);
+        assert_eq!(facts.reason("numa.nodes[1].memory"), NO_MEMORY);
+        assert_eq!(facts.value("gpus"), None);
+    }
+
+    #[test]
+    fn without_kinds_cores_of_different_width_are_not_ranked() {
+        let end = SMALL.find("  <cpukind").unwrap();
+        let facts = facts(&format!("{}</topology>", &SMALL[..end])).unwrap();
+        assert_eq!(facts.value("cpu.performance_cores"), None);
+        assert_eq!(facts.reason("cpu.efficiency_cores"), "the topology does not say which cores are the faster ones");
+    }
+
+    #[test]
+    fn bad_files_are_refused_where_they_are_bad() {
+        let cases = [
+            (
+                SMALL.replace("\"2.0\"", "\"3.0\""),
+                "t.xml:3:1: the topology has the format of hwloc 3.0; this program reads that of hwloc 2",
+            ),
+            (SMALL.replace("\"2.0\"", "\"two\""), "t.xml:3:1: `two` is not a version of hwloc's format"),
+            (
+                SMALL.replace("os_index=\"5\"", "os_index=\"4294967295\""),
+                "t.xml:26:9: `4294967295` is not the number of a CPU or node",
+            ),
+            (SMALL.replace("</topology>", ""), "t.xml:39:79: the topology is cut off: its XML does not end"),
+            ("<html></html>".to_owned(), "t.xml:1:1: `<html>` does not begin a topology of hwloc"),
+            ("<topology/>".to_owned(), "t.xml:1:1: the topology holds no CPU"),
+            ("nothing".to_owned(), "t.xml:1:1: the file is not a topology of hwloc"),
+        ];
+        for (xml, message) in cases {
+            assert_eq!(facts(&xml).unwrap_err(), message);
+        }
+        let broken = facts(&SMALL.replace("</object>\n  </object>\n  <cpukind", "</object>\n  </objekt>\n  <cpukind"))
+            .unwrap_err();
+        assert!(broken.contains("not well-formed"), "{broken}");
+        let cut = facts(&SMALL[..SMALL.len() / 2]).unwrap_err();
+        assert!(cut.contains("XML"), "{cut}");
+        let words = facts(&SMALL.replace("cpuset=\"0x24\"", "cpuset=\"0x24,many\"")).unwrap_err();
+        assert_eq!(words, "t.xml:37:3: `0x24,many` is not a set of CPUs or nodes");
+    }
+
+    #[test]
+    fn an_impossible_amount_of_memory_is_unknown() {
+        let facts = facts(&SMALL.replace("local_memory=\"8589934592\"", "local_memory=\"409600000000000\"")).unwrap();
+        assert_eq!(facts.value("ram.total"), None);
+        assert!(facts.findings.iter().all(|finding| finding.code.as_str() == "fact-impossible"));
+        assert_eq!(facts.findings.len(), 2);
+    }
+
+    #[test]
+    fn this_machine_has_cores_and_nodes() {
+        let facts = live();
+        let number = |name: &str| facts.value(name).and_then(Value::as_u64).unwrap();
+        assert!(number("cpu.logical_cpus") >= number("cpu.physical_cores"));
+        assert!(facts.value("cpu.allowed_cpus").and_then(Value::as_array).is_some_and(|cpus| !cpus.is_empty()));
+        assert!(facts.count("numa.nodes") >= Some(1));
+    }
+}
