@@ -1,5 +1,6 @@
 //! The question that is asked: which model, at which size and length.
 
+use std::fmt;
 use std::str::FromStr;
 
 use super::{Facts, Origin};
@@ -44,6 +45,16 @@ impl FromStr for Workload {
     }
 }
 
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.model)?;
+        match self.size {
+            Some([width, height, frames]) => write!(f, ":{width}x{height}x{frames}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Workload {
     /// Records the workload as facts.
     pub fn record(&self, facts: &mut Facts) {
@@ -64,6 +75,7 @@ mod tests {
     fn a_workload_is_a_model_and_perhaps_a_size() {
         let full: Workload = "ti2v-5b:1280x704x49".parse().unwrap();
         assert_eq!(full.size, Some([1280, 704, 49]));
+        assert_eq!(full.to_string(), "ti2v-5b:1280x704x49");
         assert_eq!("T2V-A14B".parse::<Workload>().unwrap().model, "t2v-a14b");
         for bad in ["", ":1x2x3", "a:1x2", "a:0x2x3", "a:1x2xthree", "a:1x2x3x4"] {
             assert!(bad.parse::<Workload>().is_err(), "{bad}");
