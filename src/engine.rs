@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use crate::diag::{Finding, Severity, Span};
-use crate::expr::{Comparison, Dynamic, EvalError, Evaluation, Expr, Node, Read, namespaces, runtime};
+use crate::expr::{Comparison, Dynamic, EvalError, Evaluation, Expr, Node, namespaces, runtime};
 use crate::facts::Facts;
 use crate::facts::units::show;
 use crate::plan::{
@@ -548,17 +548,8 @@ impl Run<'_> {
 
     fn considered(&self, rule: &Policy, contribution: Contribution, policy: PolicyRef, outcome: Outcome) -> Considered {
         let expressions = contribution_expressions(rule, contribution);
-        let mut reads = BTreeSet::new();
-        for expr in rule.when.iter().chain(expressions.iter().copied()) {
-            for read in self.set.reads(expr) {
-                match read {
-                    Read::Fact(name) => reads.insert(name),
-                    Read::Setting(name) => reads.insert(format!("settings.{name}")),
-                    Read::Data(name) => reads.insert(format!("data.{name}")),
-                    Read::Function(_) => false,
-                };
-            }
-        }
+        let read = rule.when.iter().chain(expressions.iter().copied()).flat_map(|expr| self.set.reads(expr));
+        let reads: BTreeSet<String> = read.filter_map(|read| read.name()).collect();
         let when = rule.when.iter().map(|when| format!("when {}", when.text().trim()));
         let texts: Vec<String> = when.chain(expressions.iter().map(|expr| expr.text().trim().to_owned())).collect();
         let text = (!texts.is_empty()).then(|| texts.join("\n"));

@@ -8,6 +8,7 @@ pub mod expr;
 pub mod facts;
 pub mod plan;
 pub mod policy;
+pub mod report;
 pub mod settings;
 pub mod target;
 pub mod yaml;

@@ -881,7 +881,8 @@ impl Policy {
         expressions
     }
 
-    fn names(&self) -> BTreeSet<usize> {
+    /// The settings that it gives a value or a limit.
+    pub fn settings(&self) -> BTreeSet<usize> {
         let values = self.values.iter().map(|rule| rule.setting);
         let chooses = self.chooses.iter().flat_map(|choose| choose.into.iter().map(|into| into.setting));
         values.chain(chooses).chain(self.limits.iter().map(|rule| rule.setting)).collect()
@@ -905,7 +906,7 @@ fn order(policies: &[Policy], language: &Language) -> Result<Vec<Vec<usize>>, Bo
     // Which settings a setting reads, and the expression that does.
     let mut reads: BTreeMap<usize, BTreeMap<usize, Span>> = BTreeMap::new();
     for policy in policies {
-        for setting in policy.names() {
+        for setting in policy.settings() {
             for expr in policy.expressions(setting) {
                 for read in language.all_reads(expr) {
                     if let Read::Setting(name) = read
