@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic"))]
 
 pub mod apply;
+pub mod cli;
 pub mod diag;
 pub mod engine;
 pub mod expr;
@@ -9,6 +10,7 @@ pub mod facts;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod schema;
 pub mod settings;
 pub mod target;
 pub mod yaml;
