@@ -229,6 +229,15 @@ impl From<&Finding> for FindingRecord {
     }
 }
 
+/// Turns the errors of these codes into warnings: what `--allow CODE` asks for.
+pub fn allow(findings: &mut [Finding], codes: &[String]) {
+    for finding in findings.iter_mut().filter(|finding| finding.severity == Severity::Error) {
+        if codes.iter().any(|code| code == finding.code.as_str()) {
+            finding.severity = Severity::Warning;
+        }
+    }
+}
+
 /// Whether any finding refuses the plan.
 pub fn refuses(findings: &[Finding]) -> bool {
     findings.iter().any(|f| f.severity == Severity::Error)

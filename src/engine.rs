@@ -36,9 +36,7 @@ pub struct Question {
 
 /// Evaluates the policies over one machine.
 pub fn evaluate(set: &PolicySet, facts: &Facts, question: &Question) -> Plan {
-    let mut namespaces = namespaces::values(&set.types, facts);
-    namespaces.insert(namespaces::DATA_NAMESPACE.to_owned(), set.data.clone());
-    let evaluation = set.language.evaluation(namespaces, SETTINGS.len());
+    let evaluation = undecided(set, facts);
     let mut run = Run {
         set,
         facts,
@@ -46,6 +44,7 @@ pub fn evaluate(set: &PolicySet, facts: &Facts, question: &Question) -> Plan {
         evaluation,
         matches: vec![None; set.policies.len()],
         settings: BTreeMap::new(),
+        unset: BTreeMap::new(),
         findings: Vec::new(),
     };
     for group in &set.groups {
@@ -55,7 +54,30 @@ pub fn evaluate(set: &PolicySet, facts: &Facts, question: &Question) -> Plan {
     run.checks();
     run.expired();
     let settings = run.settings.into_iter().map(|(index, setting)| (SETTINGS.get(index).name.clone(), setting));
-    Plan { settings: settings.collect(), findings: run.findings, as_of: question.as_of, policy_hash: set.hash.clone() }
+    Plan {
+        settings: settings.collect(),
+        unset: run.unset,
+        findings: run.findings,
+        as_of: question.as_of,
+        policy_hash: set.hash.clone(),
+    }
+}
+
+/// An evaluation that knows a plan's settings: what the expressions of a target read.
+pub fn evaluation<'a>(set: &'a PolicySet, facts: &Facts, plan: &Plan) -> Evaluation<'a> {
+    let evaluation = undecided(set, facts);
+    for (name, setting) in &plan.settings {
+        if let Some(index) = SETTINGS.index(name) {
+            evaluation.decide(index, &setting.value);
+        }
+    }
+    evaluation
+}
+
+fn undecided<'a>(set: &'a PolicySet, facts: &Facts) -> Evaluation<'a> {
+    let mut namespaces = namespaces::values(&set.types, facts);
+    namespaces.insert(namespaces::DATA_NAMESPACE.to_owned(), set.data.clone());
+    set.language.evaluation(namespaces, SETTINGS.len())
 }
 
 // Whether a policy counts on this machine.
@@ -75,6 +97,7 @@ struct Run<'a> {
     evaluation: Evaluation<'a>,
     matches: Vec<Option<Match>>,
     settings: BTreeMap<usize, Setting>,
+    unset: BTreeMap<String, Derivation>,
     findings: Vec<Finding>,
 }
 
@@ -242,7 +265,12 @@ impl<'a> Run<'a> {
                 outcome,
             })
             .collect();
-        let Some((value, origin, policy)) = decided else { return };
+        let Some((value, origin, policy)) = decided else {
+            if !derivation.considered.is_empty() {
+                self.unset.insert(spec.name.clone(), derivation);
+            }
+            return;
+        };
         let (value, moved) = match origin {
             Origin::Pin => {
                 self.pinned(spec, &value, &derivation.limits);

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub mod cards;
 pub mod file;
 pub mod probe;
 pub mod units;
@@ -167,6 +168,17 @@ impl Facts {
     /// How many records a list holds (`gpus`, `numa.nodes`); `None` when the list is unknown.
     pub fn count(&self, list: &str) -> Option<usize> {
         usize::try_from(self.value(list)?.as_u64()?).ok()
+    }
+
+    /// The concrete names that a name of the table has here: `gpus[].name` → that of every GPU.
+    ///
+    /// A list that is unknown keeps its `[]`; a concrete name is its own only one.
+    pub fn concrete(&self, name: &str) -> Vec<String> {
+        let Some((list, rest)) = name.split_once("[]") else { return vec![name.to_owned()] };
+        match self.count(list) {
+            None => vec![name.to_owned()],
+            Some(count) => (0..count).flat_map(|i| self.concrete(&format!("{list}[{i}]{rest}"))).collect(),
+        }
     }
 
     /// Which GPU the workload runs on, `None` without one.

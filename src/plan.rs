@@ -17,6 +17,8 @@ use crate::facts::units::Unit;
 pub struct Plan {
     /// The settings that have a value, by name.
     pub settings: BTreeMap<String, Setting>,
+    /// The settings that policies name and none gives a value here, by name.
+    pub unset: BTreeMap<String, Derivation>,
     /// Everything there is to say; an error refuses the plan.
     pub findings: Vec<Finding>,
     /// The day that `expires` was compared with.

@@ -99,6 +99,17 @@ pub enum Status {
     Clamped,
 }
 
+impl Change {
+    /// Whether the key does not hold yet what it should.
+    pub fn is_due(&self) -> bool {
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => !same(from, to),
+            (None, Some(_)) => true,
+            (_, None) => false,
+        }
+    }
+}
+
 impl Status {
     /// The words that plans show.
     pub fn as_str(self) -> &'static str {
@@ -120,6 +131,8 @@ pub struct FileEdit {
     pub before: Option<String>,
     /// What it is to hold.
     pub after: String,
+    /// Whether it is missing or broken, and `after` is made from the default that comes with the target.
+    pub restored: bool,
     /// Key by key.
     pub changes: Vec<Change>,
     /// What there is to say about the file.
@@ -256,6 +269,7 @@ impl TargetFile {
                     file: self.path.clone(),
                     before,
                     after: String::new(),
+                    restored: false,
                     changes: Vec::new(),
                     findings,
                 };
@@ -291,7 +305,7 @@ impl TargetFile {
             }
         };
         self.validate(shown, &after, &edits, &mut findings);
-        FileEdit { file: self.path.clone(), before, after, changes, findings }
+        FileEdit { file: self.path.clone(), before, after, restored: restored.is_some(), changes, findings }
     }
 
     fn keys(

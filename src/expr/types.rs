@@ -60,6 +60,18 @@ pub enum Read {
     Function(String),
 }
 
+impl Read {
+    /// The name as expressions write it: `gpu.vram.total`, `settings.dit.dtype`, `data.models`; `None` for functions.
+    pub fn name(&self) -> Option<String> {
+        match self {
+            Self::Fact(name) => Some(name.clone()),
+            Self::Setting(name) => Some(format!("settings.{name}")),
+            Self::Data(name) => Some(format!("data.{name}")),
+            Self::Function(_) => None,
+        }
+    }
+}
+
 impl Type {
     /// A whole number without a unit.
     pub const COUNT: Self = Self::Int(None);

@@ -53,12 +53,21 @@ pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
         place_gpus(&mut facts);
     }
     if let Some(index) = sources.gpu_index {
-        if let Some(count) = facts.count("gpus").filter(|&count| index >= count) {
-            return Err(no_such_gpu(index, count));
-        }
-        facts.know("gpu.index", index, Origin::User);
+        select_gpu(&mut facts, index)?;
     }
     Ok(facts)
+}
+
+/// Makes the GPU of that index the one that the workload runs on, as the user asked.
+///
+/// # Errors
+/// A `no-such-gpu` finding when it is not one of those that are known.
+pub fn select_gpu(facts: &mut Facts, index: usize) -> Result<(), Finding> {
+    if let Some(count) = facts.count("gpus").filter(|&count| index >= count) {
+        return Err(no_such_gpu(index, count));
+    }
+    facts.know("gpu.index", index, Origin::User);
+    Ok(())
 }
 
 fn no_such_gpu(index: usize, count: usize) -> Finding {

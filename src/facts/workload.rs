@@ -1,8 +1,14 @@
 //! The question that is asked: which model, at which size and length.
 
+use std::fmt;
 use std::str::FromStr;
 
+use serde_json::{Map, Value};
+
 use super::{Facts, Origin};
+
+/// The model that is meant when none is named.
+pub const DEFAULT_MODEL: &str = "ti2v-5b";
 
 /// A workload as it is written on the command line: `ti2v-5b` or `ti2v-5b:1280x704x121`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +50,16 @@ impl FromStr for Workload {
     }
 }
 
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.model)?;
+        match self.size {
+            Some([width, height, frames]) => write!(f, ":{width}x{height}x{frames}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Workload {
     /// Records the workload as facts.
     pub fn record(&self, facts: &mut Facts) {
@@ -56,14 +72,82 @@ impl Workload {
     }
 }
 
+/// A model that the table of models does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown model `{model}`")]
+pub struct UnknownModel {
+    /// As it was asked for.
+    pub model: String,
+    /// The models there are.
+    pub known: Vec<String>,
+}
+
+/// Records what was not asked for: the default model, its own size and steps (its row of `data.models`), one video at a
+/// time, the goal `balanced`.
+///
+/// # Errors
+/// The table has no row for the model.
+pub fn complete(facts: &mut Facts, models: &Map<String, Value>) -> Result<(), UnknownModel> {
+    let mut default = |name: &str, value: Value| {
+        if facts.value(name).is_none() {
+            facts.know(name, value, Origin::User);
+        }
+    };
+    default("workload.model", DEFAULT_MODEL.into());
+    default("workload.batch", 1.into());
+    default("workload.goal", "balanced".into());
+    let model = facts.value("workload.model").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(row) = models.get(&model) else {
+        return Err(UnknownModel { model, known: models.keys().cloned().collect() });
+    };
+    for column in ["width", "height", "frames", "steps"] {
+        let name = format!("workload.{column}");
+        match row.get(column).cloned() {
+            Some(value) if facts.value(&name).is_none() => facts.know(name, value, Origin::Table),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn models() -> Map<String, Value> {
+        let models = json!({ "ti2v-5b": { "width": 1280, "height": 704, "frames": 121, "steps": 50 }, "tiny": {} });
+        models.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn what_is_not_asked_comes_from_the_row_of_the_model() {
+        let mut facts = Facts::new("");
+        facts.know("workload.frames", 49, Origin::User);
+        complete(&mut facts, &models()).unwrap();
+        assert_eq!(facts.value("workload.frames"), Some(&json!(49)));
+        assert_eq!(facts.value("workload.steps"), Some(&json!(50)));
+        assert_eq!(facts.value("workload.goal"), Some(&json!("balanced")));
+        assert_eq!(facts.origin("workload.width"), Some(Origin::Table));
+    }
+
+    #[test]
+    fn a_model_without_a_row_names_those_that_have_one() {
+        let mut facts = Facts::new("");
+        facts.know("workload.model", "ti2v", Origin::User);
+        let error = complete(&mut facts, &models()).unwrap_err();
+        assert_eq!(error.known, ["ti2v-5b", "tiny"]);
+        facts.know("workload.model", "tiny", Origin::User);
+        complete(&mut facts, &models()).unwrap();
+        assert_eq!(facts.value("workload.width"), None);
+    }
 
     #[test]
     fn a_workload_is_a_model_and_perhaps_a_size() {
         let full: Workload = "ti2v-5b:1280x704x49".parse().unwrap();
         assert_eq!(full.size, Some([1280, 704, 49]));
+        assert_eq!(full.to_string(), "ti2v-5b:1280x704x49");
         assert_eq!("T2V-A14B".parse::<Workload>().unwrap().model, "t2v-a14b");
         for bad in ["", ":1x2x3", "a:1x2", "a:0x2x3", "a:1x2xthree", "a:1x2x3x4"] {
             assert!(bad.parse::<Workload>().is_err(), "{bad}");

@@ -24,7 +24,7 @@ pub(super) fn order(policies: &[Policy], language: &Language) -> Result<Vec<Vec<
     // Which settings a setting reads, and the expression that does.
     let mut reads: BTreeMap<usize, BTreeMap<usize, Span>> = BTreeMap::new();
     for policy in policies {
-        for setting in policy.names() {
+        for setting in policy.settings() {
             let parts = policy.contributions(setting).flat_map(|contribution| policy.expressions(contribution));
             for expr in policy.when.iter().chain(parts) {
                 for read in language.all_reads(expr) {

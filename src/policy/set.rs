@@ -272,18 +272,8 @@ impl Policy {
 
     fn part(&self, index: usize, contribution: Contribution, language: &Language) -> Part {
         let expressions = self.expressions(contribution);
-        let reads: BTreeSet<String> = self
-            .when
-            .iter()
-            .chain(expressions.iter().copied())
-            .flat_map(|expr| language.all_reads(expr))
-            .filter_map(|read| match read {
-                Read::Fact(name) => Some(name),
-                Read::Setting(name) => Some(format!("settings.{name}")),
-                Read::Data(name) => Some(format!("data.{name}")),
-                Read::Function(_) => None,
-            })
-            .collect();
+        let read = self.when.iter().chain(expressions.iter().copied()).flat_map(|expr| language.all_reads(expr));
+        let reads: BTreeSet<String> = read.filter_map(|read| read.name()).collect();
         let shown = match contribution {
             // The fields of a row explain themselves; its condition does not.
             Contribution::Choose(i) => vec![&self.chooses[i].such_that],
@@ -305,7 +295,8 @@ impl Policy {
         values.chain(chooses.map(|(i, _)| Contribution::Choose(i))).chain(limits.map(|(i, _)| Contribution::Limit(i)))
     }
 
-    pub(super) fn names(&self) -> BTreeSet<usize> {
+    /// The settings that it gives a value or a limit.
+    pub fn settings(&self) -> BTreeSet<usize> {
         let values = self.values.iter().map(|rule| rule.setting);
         let chooses = self.chooses.iter().flat_map(|choose| choose.into.iter().map(|into| into.setting));
         values.chain(chooses).chain(self.limits.iter().map(|rule| rule.setting)).collect()

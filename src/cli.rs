@@ -1,0 +1,169 @@
+//! The command line: arguments → the library → what is printed, and the exit code.
+//!
+//! One module for each command; what several share stands in [`options`], [`question`] and [`installation`]. Only this
+//! module and those below it print and end the program.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+mod apply;
+mod check;
+mod completions;
+mod error;
+mod explain;
+mod facts;
+mod inputs;
+mod installation;
+mod machine;
+mod man;
+mod options;
+mod plan;
+mod question;
+mod rollback;
+mod schema;
+mod screen;
+mod verify;
+
+use error::CliError;
+use screen::Screen;
+
+/// Derives every setting of the Wan2.2 video models from this machine, explains each, and writes them into the
+/// config files of your installation, reversibly
+///
+/// The settings come from policies: YAML files with small expressions. Those that come with the program know most
+/// machines; add your own with --policies, or in ~/.config/wan22-policy/policies.d.
+#[derive(Debug, Parser)]
+#[command(name = "wan22-policy", version, after_long_help = AFTER_HELP, max_term_width = 100)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// When to use colours; NO_COLOR in the environment means never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
+    color: Color,
+}
+
+const AFTER_HELP: &str = "\
+First steps:
+  wan22-policy facts                         what is known of this machine
+  wan22-policy plan                          every setting, and the policy that gave it
+  wan22-policy explain vae.tile_size         how one of them came about
+  wan22-policy apply --root DIR --dry-run    what would change in the installation in DIR
+  wan22-policy apply --root DIR              change it
+  wan22-policy rollback --root DIR           take that back, byte for byte
+
+Exit codes:
+  0  fine, also when something was changed
+  1  failed: a file cannot be read or written, or is not YAML
+  2  usage: wrong arguments, or no known stack in the root
+  3  refused: a finding at error, such as a policy that is wrong or a model that does not fit
+  4  differs: `verify` found drift, or `plan --exit-code` found changes to make";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Facts(facts::Facts),
+    Plan(plan::Plan),
+    Explain(explain::Explain),
+    Apply(apply::Apply),
+    Verify(verify::Verify),
+    Rollback(rollback::Rollback),
+    Check(check::Check),
+    Schema(schema::Schema),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// How a command ended; the exit code of the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: fine, also when something was changed.
+    Fine = 0,
+    /// 1: a file cannot be read or written, or is not YAML at all.
+    Failed = 1,
+    /// 2: the arguments are wrong, or there is no known stack in the root.
+    Usage = 2,
+    /// 3: a finding at error.
+    Refused = 3,
+    /// 4: `verify` found drift, or `plan --exit-code` found changes to make.
+    Differs = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Also into files and pipes.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Color {
+    fn on(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        }
+    }
+}
+
+/// Runs one command line, the program's name first, and says how it ended.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a pipe that was closed is none either.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Fine };
+        }
+    };
+    let mut screen =
+        Screen::new((out, cli.color.on(io::stdout().is_terminal())), (err, cli.color.on(io::stderr().is_terminal())));
+    match cli.command.run(&mut screen) {
+        Ok(exit) => exit,
+        Err(error) => error.report(&mut screen, cli.command.is_json()),
+    }
+}
+
+impl Command {
+    fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        match self {
+            Self::Facts(command) => command.run(screen),
+            Self::Plan(command) => command.run(screen),
+            Self::Explain(command) => command.run(screen),
+            Self::Apply(command) => command.run(screen),
+            Self::Verify(command) => command.run(screen),
+            Self::Rollback(command) => command.run(screen),
+            Self::Check(command) => command.run(screen),
+            Self::Schema(command) => command.run(screen),
+            Self::Completions(command) => command.run(screen),
+            Self::Man(command) => command.run(screen),
+        }
+    }
+
+    // Whether a refusal is printed as JSON.
+    fn is_json(&self) -> bool {
+        match self {
+            Self::Facts(command) => command.is_json(),
+            Self::Plan(command) => command.output.is_json(),
+            Self::Explain(command) => command.output.is_json(),
+            Self::Apply(command) => command.output.is_json(),
+            Self::Verify(command) => command.output.is_json(),
+            Self::Rollback(command) => command.output.is_json(),
+            Self::Check(command) => command.output.is_json(),
+            Self::Schema(_) | Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! `check`: the policies themselves, without a machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::error::{CliError, exit_of};
+use super::options::{OutputOptions, PolicyOptions};
+use super::{Exit, Screen};
+use crate::diag::refuses;
+use crate::report::findings;
+use crate::report::json::{self, FindingsReport};
+
+/// Check policies: syntax, types, units, names, duplicates, circles, missing reasons
+///
+/// Checks the policies that come with the program together with those of the given directories, and with the site's.
+/// Ends with 3 when something is wrong.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Directories of policies, as for --policies
+    #[arg(value_name = "DIR")]
+    directories: Vec<PathBuf>,
+
+    #[command(flatten)]
+    policies: PolicyOptions,
+
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+impl Check {
+    pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        let mut options = self.policies.clone();
+        options.directories.extend(self.directories.iter().cloned());
+        let (found, summary) = match options.compile() {
+            Ok(set) => {
+                let (policies, checks, targets) = (set.policies.len(), set.checks.len(), set.targets.len());
+                let summary = format!("{policies} policies, {checks} checks and {targets} targets");
+                (set.findings, summary)
+            }
+            Err(CliError::Findings(found)) => (found, "the policies cannot be used".to_owned()),
+            Err(error) => return Err(error),
+        };
+        if self.output.is_json() {
+            screen.print(&json::text(&FindingsReport::from(found.as_slice())))?;
+        } else {
+            let mut text = findings::render(&found, screen.paint);
+            text += &match found.is_empty() {
+                true => format!("{summary}: {}\n", findings::count(&found)),
+                false => format!("{summary}\n"),
+            };
+            screen.print(&text)?;
+        }
+        Ok(if refuses(&found) { exit_of(&found) } else { Exit::Fine })
+    }
+}

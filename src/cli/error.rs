@@ -1,0 +1,136 @@
+//! What stops a command.
+
+use std::path::Path;
+
+use super::{Exit, Screen};
+use crate::apply::ApplyError;
+use crate::diag::Finding;
+use crate::policy::LoadError;
+use crate::report::json::{self, FindingsReport};
+use crate::report::{findings, human};
+
+/// Why a command ends before it has done its work.
+#[derive(Debug)]
+pub enum CliError {
+    /// One thing that is wrong.
+    Stop {
+        /// The exit code.
+        exit: Exit,
+        /// One sentence, lower case, no final period.
+        message: String,
+        /// What to do about it.
+        help: Option<String>,
+    },
+    /// Findings in files that were read, before there is a plan.
+    Findings(Vec<Finding>),
+}
+
+impl CliError {
+    /// Something cannot be read or written.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::Stop { exit: Exit::Failed, message: message.into(), help: None }
+    }
+
+    /// The arguments are wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Stop { exit: Exit::Usage, message: message.into(), help: None }
+    }
+
+    /// A file cannot be read.
+    pub fn unreadable(path: &Path, error: impl std::fmt::Display) -> Self {
+        Self::failed(format!("cannot read `{}`: {error}", path.display()))
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        if let Self::Stop { help, .. } = &mut self {
+            *help = Some(text.into());
+        }
+        self
+    }
+
+    /// Adds what to do about it, if there is something.
+    #[must_use]
+    pub fn maybe_help(self, text: Option<String>) -> Self {
+        match text {
+            Some(text) => self.help(text),
+            None => self,
+        }
+    }
+
+    /// Prints it and gives the exit code.
+    pub fn report(&self, screen: &mut Screen<'_>, is_json: bool) -> Exit {
+        match self {
+            Self::Stop { exit, message, help } => {
+                let paint = screen.error_paint;
+                let mut text = format!("{}: {message}\n", paint.bold(&paint.red("error")));
+                if let Some(help) = help {
+                    text += &format!("{}: {}\n", paint.bold("help"), human::wrap(help, 100, 6));
+                }
+                screen.complain(&text);
+                *exit
+            }
+            Self::Findings(found) => {
+                if is_json {
+                    // The exit code says more than a failure to print it.
+                    let _ = screen.print(&json::text(&FindingsReport::from(found.as_slice())));
+                } else {
+                    screen.complain(&findings::render(found, screen.error_paint));
+                }
+                exit_of(found)
+            }
+        }
+    }
+}
+
+/// The exit code that findings before a plan lead to: not YAML (or a dump that is none) is a failure to read.
+pub fn exit_of(findings: &[Finding]) -> Exit {
+    let has = |codes: &[&str]| findings.iter().any(|finding| codes.contains(&finding.code.as_str()));
+    if has(&["yaml-syntax", "malformed-dump"]) {
+        Exit::Failed
+    } else if has(&["no-such-gpu"]) {
+        Exit::Usage
+    } else {
+        Exit::Refused
+    }
+}
+
+impl From<Finding> for CliError {
+    fn from(finding: Finding) -> Self {
+        Self::Findings(vec![finding])
+    }
+}
+
+impl From<Vec<Finding>> for CliError {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self::Findings(findings)
+    }
+}
+
+impl From<LoadError> for CliError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Invalid(findings) => Self::Findings(findings),
+            LoadError::Unreadable { path, error } => Self::unreadable(&path, error),
+        }
+    }
+}
+
+impl From<ApplyError> for CliError {
+    fn from(error: ApplyError) -> Self {
+        let (exit, help) = match &error {
+            ApplyError::Locked { .. } => {
+                (Exit::Failed, Some("wait until the other apply or rollback has ended, and try again"))
+            }
+            ApplyError::Changed { .. } => (Exit::Failed, Some("try again")),
+            ApplyError::EditedSince { .. } => (
+                Exit::Refused,
+                Some("look at the edits with `wan22-policy verify`; give them up with `rollback --force`"),
+            ),
+            ApplyError::OutsideRoot { .. } => (Exit::Refused, Some("files outside the root are never written")),
+            _ => (Exit::Failed, None),
+        };
+        Self::Stop { exit, message: error.to_string(), help: help.map(str::to_owned) }
+    }
+}

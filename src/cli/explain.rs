@@ -1,0 +1,56 @@
+//! `explain`: how a value came about, or what a name means.
+
+use clap::Args;
+
+use super::error::CliError;
+use super::machine::MachineOptions;
+use super::options::{OutputOptions, PolicyOptions, QuestionOptions};
+use super::question::ask;
+use super::{Exit, Screen};
+use crate::report::explain::Explainer;
+use crate::report::{human, json};
+
+/// Explain a setting, a fact, a policy, a check, or the code of a finding
+///
+/// Of a setting: the policy that gave the value, where it stands and why, the facts it read, the candidates it
+/// rejected and by how much, the limits, and why each other policy did not decide.
+///
+/// Examples:
+///   wan22-policy explain vae.tile_size
+///   wan22-policy explain gpu.vram.total
+///   wan22-policy explain undecided
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Explain {
+    /// The name of a setting (vae.tile_size), a fact (gpu.vram.total), a policy, a check, or a finding's code
+    #[arg(value_name = "NAME|CODE")]
+    name: String,
+
+    #[command(flatten)]
+    question: QuestionOptions,
+
+    #[command(flatten)]
+    machine: MachineOptions,
+
+    #[command(flatten)]
+    policies: PolicyOptions,
+
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+impl Explain {
+    pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        let answer = ask(&self.machine, &self.policies, &self.question)?;
+        let explainer = Explainer { set: &answer.set, facts: &answer.facts, plan: &answer.plan };
+        let report = explainer.explain(&self.name).map_err(|help| {
+            let message = format!("nothing is called `{}`", self.name);
+            CliError::usage(message).help(help.unwrap_or_else(|| "`wan22-policy plan` lists the settings".to_owned()))
+        })?;
+        screen.print(&match self.output.is_json() {
+            true => json::text(&report),
+            false => human::explanation::render(&report, screen.paint),
+        })?;
+        Ok(Exit::Fine)
+    }
+}

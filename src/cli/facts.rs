@@ -1,0 +1,81 @@
+//! `facts`: what is known of the machine.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::error::CliError;
+use super::machine::{MachineOptions, complete};
+use super::options::PolicyOptions;
+use super::{Exit, Screen};
+use crate::facts::file::FactsFile;
+use crate::report::{findings, human, json};
+
+/// Show what is known of this machine, and why the rest is not
+///
+/// Every fact has a name, a unit and an origin. What is not known is listed with the reason at the end.
+///
+/// Save a machine to ask about it elsewhere (no serial numbers, UUIDs or host names are written):
+///   wan22-policy facts --save my-box.yaml
+///   wan22-policy plan --facts my-box.yaml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Facts {
+    /// Write the facts to a file, YAML or by its name (.json) JSON, to be read with --facts
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    #[command(flatten)]
+    machine: MachineOptions,
+
+    #[command(flatten)]
+    policies: PolicyOptions,
+
+    /// For people, as JSON, or as the YAML that --facts reads
+    #[arg(long, value_enum, default_value_t = Format::Human, help_heading = "Output")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+    /// For facts files.
+    Yaml,
+}
+
+impl Facts {
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        let mut facts = self.machine.gather()?;
+        let set = self.policies.compile()?;
+        complete(&mut facts, &set, self.machine.gpu_index, &self.machine.overrides)?;
+        let file = FactsFile::from(&facts);
+        if let Some(path) = &self.save {
+            let is_json = path.extension().is_some_and(|extension| extension == "json");
+            let text = if is_json { json::text(&file) } else { yaml(&file)? };
+            fs::write(path, text)
+                .map_err(|error| CliError::failed(format!("cannot write `{}`: {error}", path.display())))?;
+        }
+        match (self.format, &self.save) {
+            (Format::Json, _) => screen.print(&json::text(&file))?,
+            (Format::Yaml, _) => screen.print(&yaml(&file)?)?,
+            (Format::Human, Some(path)) => screen.print(&format!("saved to {}\n", path.display()))?,
+            (Format::Human, None) => {
+                screen.print(&human::facts::render(&facts, screen.paint))?;
+                screen.print(&findings::render(&facts.findings, screen.paint))?;
+            }
+        }
+        Ok(Exit::Fine)
+    }
+}
+
+fn yaml(file: &FactsFile) -> Result<String, CliError> {
+    serde_yaml::to_string(file).map_err(|error| CliError::failed(format!("cannot write the facts as YAML: {error}")))
+}

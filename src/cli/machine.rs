@@ -1,0 +1,124 @@
+//! The machine that is asked about: this one, or one that was saved.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::error::CliError;
+use crate::diag::Source;
+use crate::facts::file::{self, FactsFile};
+use crate::facts::probe::{self, Sources};
+use crate::facts::vocabulary::{FACTS, FactType};
+use crate::facts::{Facts, cards};
+use crate::policy::PolicySet;
+use crate::yaml;
+
+/// Where the facts come from.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Machine")]
+pub struct MachineOptions {
+    /// A saved machine in place of this one, as `facts --save` writes it; `-` reads it from standard input
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+
+    /// Override one fact, such as gpu.vram.total=12GiB, cpu.quota=2 or gpus=0; VALUE may be `unknown`
+    ///
+    /// May be given several times. `gpu` is the GPU that the workload runs on; `gpus[1]` is one by its index.
+    #[arg(long = "fact", value_name = "NAME=VALUE")]
+    pub overrides: Vec<String>,
+
+    /// A saved `nvidia-smi -q` or `nvidia-smi -q -x` in place of this machine's driver
+    #[arg(long, value_name = "FILE")]
+    nvidia_smi: Option<PathBuf>,
+
+    /// A saved hwloc topology (`lstopo machine.xml`) in place of this machine's
+    ///
+    /// With --nvidia-smi or --topology the machine is not this one: what the files do not say is unknown.
+    #[arg(long, value_name = "FILE.xml")]
+    topology: Option<PathBuf>,
+
+    /// The GPU that the workload runs on, by its index in `facts` [default: the one with the most VRAM]
+    #[arg(long, value_name = "N")]
+    pub gpu_index: Option<usize>,
+
+    /// The NVML library to load in place of the driver's own
+    #[arg(long, value_name = "PATH")]
+    nvml_library: Option<PathBuf>,
+}
+
+impl MachineOptions {
+    /// Whether the machine is this one.
+    pub fn is_live(&self) -> bool {
+        self.facts.is_none() && self.nvidia_smi.is_none() && self.topology.is_none()
+    }
+
+    /// The facts of the machine, as they are reported.
+    ///
+    /// A dump or a topology beside a facts file replaces what it covers; lists are never mixed record by record.
+    pub fn gather(&self) -> Result<Facts, CliError> {
+        let saved = self.facts.as_deref().map(|path| read_facts(read_source(path)?)).transpose()?;
+        if let (Some(saved), None, None) = (&saved, &self.nvidia_smi, &self.topology) {
+            return Ok(saved.clone());
+        }
+        let mut facts = probe::gather(&Sources {
+            nvidia_smi: self.nvidia_smi.as_deref().map(read_source).transpose()?,
+            topology: self.topology.as_deref().map(read_source).transpose()?,
+            nvml_library: self.nvml_library.clone(),
+            gpu_index: None,
+        })?;
+        if let Some(mut saved) = saved {
+            for list in FACTS.iter().filter(|spec| spec.ty == FactType::Records && facts.count(spec.name).is_some()) {
+                saved.forget(list.name);
+            }
+            facts.fill(saved);
+        }
+        Ok(facts)
+    }
+
+    /// What is put on record of the machine: nothing of this one, which can be asked again.
+    pub fn to_record(&self, facts: &Facts) -> Option<FactsFile> {
+        (!self.is_live()).then(|| facts.into())
+    }
+}
+
+/// Reads a facts file.
+pub fn read_facts(source: Arc<Source>) -> Result<Facts, CliError> {
+    Ok(file::read(&yaml::parse(source)?)?)
+}
+
+/// Completes the facts of a machine: the GPU that was asked for, single facts, and what the table of cards knows.
+pub fn complete(
+    facts: &mut Facts,
+    set: &PolicySet,
+    gpu_index: Option<usize>,
+    overrides: &[String],
+) -> Result<(), CliError> {
+    if let Some(index) = gpu_index {
+        probe::select_gpu(facts, index)?;
+    }
+    // The table may know what was said to be unknown, so that is said again after it.
+    let (unknown, known): (Vec<&String>, Vec<&String>) =
+        overrides.iter().partition(|assignment| assignment.trim_end().ends_with("=unknown"));
+    let overriding = |assignments: Vec<&String>, facts: &mut Facts| {
+        let mut assignments = assignments.into_iter();
+        assignments.try_for_each(|assignment| file::override_fact(facts, assignment).map_err(CliError::usage))
+    };
+    overriding(known, facts)?;
+    cards::fill(facts, set.table("gpus").unwrap_or(&Value::Null));
+    overriding(unknown, facts)
+}
+
+fn read_source(path: &Path) -> Result<Arc<Source>, CliError> {
+    let mut text = String::new();
+    if path == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map_err(|error| CliError::unreadable(path, error))?;
+        return Ok(Source::new("<stdin>", text));
+    }
+    let bytes = fs::read(path).map_err(|error| CliError::unreadable(path, error))?;
+    // A dump that a Windows console wrote may hold a stray byte; what matters of it is ASCII.
+    Ok(Source::new(path.display().to_string(), String::from_utf8_lossy(&bytes)))
+}

@@ -1,0 +1,78 @@
+//! The question, from the machine to the plan: what `plan`, `explain`, `apply` and `verify` have in common.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::error::CliError;
+use super::inputs::Inputs;
+use super::machine::{MachineOptions, complete};
+use super::options::{PolicyOptions, QuestionOptions, known_codes};
+use crate::diag::{self, Finding};
+use crate::engine::{Question, evaluate};
+use crate::facts::workload::{self, Workload};
+use crate::facts::{Facts, Origin};
+use crate::plan::Plan;
+use crate::policy::PolicySet;
+use crate::settings::SETTINGS;
+
+/// The answer, and all that it was derived from.
+#[derive(Debug)]
+pub struct Answer {
+    /// The policies.
+    pub set: PolicySet,
+    /// The machine and the workload.
+    pub facts: Facts,
+    /// What the policies say for them.
+    pub plan: Plan,
+    /// Everything there is to say: of the policies, the facts and the plan, as it is allowed.
+    pub findings: Vec<Finding>,
+    /// The question.
+    pub inputs: Inputs,
+}
+
+/// Answers what the options ask.
+pub fn ask(machine: &MachineOptions, policies: &PolicyOptions, question: &QuestionOptions) -> Result<Answer, CliError> {
+    let inputs = Inputs::new(machine, policies, question)?;
+    let facts = machine.gather()?;
+    let set = policies.compile()?;
+    known_codes(&question.allow, &set)?;
+    answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set)
+}
+
+/// Answers a question about a machine whose facts have been gathered.
+pub fn answer(mut inputs: Inputs, mut facts: Facts, set: PolicySet) -> Result<Answer, CliError> {
+    if let Some(asked) = &inputs.workload {
+        facts.forget("workload");
+        asked.parse::<Workload>().map_err(|error| CliError::usage(error.to_string()))?.record(&mut facts);
+    }
+    if let Some(goal) = inputs.goal {
+        facts.know("workload.goal", goal.as_str(), Origin::User);
+    }
+    complete(&mut facts, &set, inputs.gpu_index, &inputs.overrides)?;
+    let none = Map::new();
+    let models = set.table("models").and_then(Value::as_object).unwrap_or(&none);
+    workload::complete(&mut facts, models).map_err(|error| {
+        let known = error.known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        CliError::usage(error.to_string()).help(format!("the models are {known}"))
+    })?;
+    let mut pins = BTreeMap::new();
+    for (name, value) in &inputs.pins {
+        // A pin on record may name a setting that a later version no longer has.
+        let index = SETTINGS.index(name).ok_or_else(|| CliError::usage(format!("unknown setting `{name}`")))?;
+        pins.insert(index, value.clone());
+    }
+    let plan = evaluate(&set, &facts, &Question { pins, as_of: inputs.as_of });
+    let mut findings = [set.findings.as_slice(), &facts.findings, &plan.findings].concat();
+    diag::allow(&mut findings, &inputs.allow);
+    inputs.workload = Some(asked_workload(&facts).to_string());
+    Ok(Answer { set, facts, plan, findings, inputs })
+}
+
+// The whole workload, so that the same is asked again when the table's defaults have changed.
+fn asked_workload(facts: &Facts) -> Workload {
+    let number = |name: &str| facts.value(&format!("workload.{name}")).and_then(Value::as_i64);
+    let size = || Some([number("width")?, number("height")?, number("frames")?]);
+    let model = facts.value("workload.model").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Workload { model, size: size() }
+}

@@ -1,0 +1,64 @@
+//! `rollback`: takes the last apply back.
+
+use clap::Args;
+
+use super::error::CliError;
+use super::installation::recovered;
+use super::options::{OutputOptions, RootOptions};
+use super::{Exit, Screen};
+use crate::apply::{self as transaction, Root};
+use crate::diag::{Finding, FindingRecord};
+use crate::report::findings;
+use crate::report::json::{self, APPLY, ApplyCommand, ApplyReport, FileReport, FileStatus};
+
+/// Restore the bytes from before the last apply
+///
+/// Applies form a stack: each rollback takes the newest one back. Files that were edited since the apply are left alone,
+/// and nothing is restored, unless --force gives the edits up.
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Give up what was edited since the apply
+    #[arg(long)]
+    force: bool,
+
+    #[command(flatten)]
+    root: RootOptions,
+
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+impl Rollback {
+    pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        let root = Root::open(self.root.path())?;
+        let done = transaction::rollback(&root, self.force)?;
+        let found: Vec<Finding> = done.recovered.iter().map(recovered).collect();
+        let report = |files: &[String], status| -> Vec<FileReport> {
+            let report =
+                |file: &String| FileReport { file: file.clone(), status, changes: vec![], diff: String::new() };
+            files.iter().map(report).collect()
+        };
+        if self.output.is_json() {
+            let files = [report(&done.restored, FileStatus::Restored), report(&done.removed, FileStatus::Removed)];
+            screen.print(&json::text(&ApplyReport {
+                schema: APPLY.to_owned(),
+                command: ApplyCommand::Rollback,
+                root: root.path().display().to_string(),
+                target: None,
+                dry_run: false,
+                entry: Some(done.entry),
+                files: files.concat(),
+                drift: Vec::new(),
+                findings: found.iter().map(FindingRecord::from).collect(),
+            }))?;
+            return Ok(Exit::Fine);
+        }
+        let mut text = findings::render(&found, screen.paint);
+        text += &done.restored.iter().map(|file| format!("restored {file}\n")).collect::<String>();
+        text +=
+            &done.removed.iter().map(|file| format!("removed {file}, which the apply had made\n")).collect::<String>();
+        text += &format!("apply number {} is taken back\n", done.entry);
+        screen.print(&text)?;
+        Ok(Exit::Fine)
+    }
+}

@@ -1,0 +1,12 @@
+//! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]) or JSON
+//! ([`json`]).
+//!
+//! Everything here gives strings or serializable types; the caller prints.
+
+pub mod diff;
+pub mod explain;
+pub mod findings;
+pub mod human;
+pub mod json;
+pub mod paint;
+pub mod table;

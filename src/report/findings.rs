@@ -1,0 +1,76 @@
+//! Findings for people, as rustc shows its errors: the place, the source line, the label, the help.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::paint::Paint;
+use crate::diag::{Finding, Label, Severity};
+
+/// Columns to wrap at; a source line that is longer is cut.
+const WIDTH: usize = 140;
+
+/// All findings, the most serious first, an empty line after each, and a line that counts them. Empty without findings.
+pub fn render(findings: &[Finding], paint: Paint) -> String {
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    let mut text: String = sorted.into_iter().map(|finding| one(finding, paint) + "\n\n").collect();
+    if !findings.is_empty() {
+        text.push_str(&count(findings));
+        text.push('\n');
+    }
+    text
+}
+
+/// How many findings there are of each severity: `1 error, 2 warnings`.
+pub fn count(findings: &[Finding]) -> String {
+    let parts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Note]
+        .into_iter()
+        .map(|severity| (severity, findings.iter().filter(|finding| finding.severity == severity).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(severity, count)| format!("{count} {severity}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
+}
+
+fn one(finding: &Finding, paint: Paint) -> String {
+    let level = match finding.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+        Severity::Note => Level::NOTE,
+    };
+    let title = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
+    let mut group = Group::with_title(title);
+    // Labels in one text share a snippet, in the order in which the texts come.
+    let mut labels: Vec<(usize, &Label)> = finding.labels.iter().enumerate().collect();
+    while let Some((_, first)) = labels.first() {
+        let source = first.span.source.clone();
+        let (here, others): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(_, label)| label.span.source == source);
+        labels = others;
+        let annotations = here.into_iter().map(|(place, label)| {
+            let kind = if place == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let text = (!label.text.is_empty()).then(|| label.text.clone());
+            kind.span(label.span.clamped()).label(text)
+        });
+        let snippet = Snippet::source(source.text.clone()).path(source.name.clone()).fold(true);
+        group = group.element(snippet.annotations(annotations));
+    }
+    if let Some(help) = &finding.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    let renderer = if paint.colours { Renderer::styled() } else { Renderer::plain() };
+    renderer.term_width(WIDTH).render(&[group])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::{Source, Span};
+
+    #[test]
+    fn a_finding_shows_its_line() {
+        let source = Source::new("20-a.yaml", "policies:\n  - id: a\n    when: gpu.vrm > 1\n");
+        let span = Span { source, range: 32..35 };
+        let finding = Finding::error("unknown-fact", "unknown fact `gpu.vrm`");
+        let finding = finding.at(span, "no such fact").help("did you mean `gpu.vram`?");
+        insta::assert_snapshot!(render(&[finding, Finding::note("driver-missing", "no driver")], Paint::default()), @"");
+    }
+}

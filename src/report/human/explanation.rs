@@ -1,0 +1,206 @@
+//! Explanations for people.
+
+use serde_json::Value;
+
+use super::plan::place;
+use super::wrap;
+use crate::facts::units::{Unit, show};
+use crate::facts::vocabulary::Stability;
+use crate::plan::Origin;
+use crate::report::explain::{
+    CandidateRecord, ConsideredRecord, ExplainReport, Explanation, FactExplanation, OutcomeRecord, PolicyRecord,
+    ReadRecord, SettingExplanation,
+};
+use crate::report::paint::Paint;
+use crate::report::table::Table;
+use crate::settings::SETTINGS;
+
+const WIDTH: usize = 100;
+
+/// The explanation of any name.
+pub fn render(report: &ExplainReport, paint: Paint) -> String {
+    let name = paint.bold(&report.name);
+    match &report.explanation {
+        Explanation::Setting(setting) => render_setting(&report.name, setting, paint),
+        Explanation::Fact(fact) => format!("{name}\n{}", render_fact(fact, paint)),
+        Explanation::Code(code) => {
+            format!("{name} (finding, usually {})\n  {}\n", code.severity, wrap(&code.description, WIDTH, 2))
+        }
+        Explanation::Check(check) => {
+            let mut text = format!("{name} (check, {}), {}\n", check.severity, place(&check.at));
+            text += &section("when", check.when.as_deref());
+            text += &section("assert", Some(&check.assert));
+            text += &section("why", check.why.as_deref());
+            text += &reads(&check.reads, paint);
+            text
+        }
+        Explanation::Policy(policy) => {
+            let mut text = policy_line("", &policy.policy, paint);
+            text += &section("when", policy.when.as_deref());
+            text += &section("sets", Some(&policy.settings.join(", ")));
+            text += &reasons(&policy.policy);
+            text
+        }
+    }
+}
+
+fn render_setting(name: &str, setting: &SettingExplanation, paint: Paint) -> String {
+    let shown = |value: &Value| show(value, setting.unit);
+    let mut text = match &setting.value {
+        Some(value) => paint.bold(&format!("{name} = {}", shown(value))) + "\n",
+        None => format!("{} has no value: no policy gives it one\n", paint.bold(name)),
+    };
+    text += &format!("  {}\n", wrap(&setting.description, WIDTH, 2));
+    if !setting.range.is_empty() {
+        text += &format!("  may be: {}\n", wrap(&setting.range, WIDTH, 2));
+    }
+    if setting.origin == Some(Origin::Pin) {
+        text += "\nIt is pinned: you asked for this value.\n";
+    }
+    if let Some(moved) = &setting.moved {
+        let (from, policy) = (shown(&moved.from), &moved.policy);
+        text += &format!("\nIt was {from} before the limit of `{}` ({}) moved it.\n", policy.id, place(&policy.at));
+    }
+    let (won, others): (Vec<_>, Vec<_>) =
+        setting.considered.iter().partition(|considered| considered.outcome == OutcomeRecord::Won);
+    for considered in won {
+        text += &format!("\n{}", policy_line("policy ", &considered.policy, paint));
+        text += &reasons(&considered.policy);
+        let how = match setting.origin {
+            Some(Origin::Choose) => "such that",
+            Some(Origin::Otherwise) => "otherwise",
+            _ => "derived",
+        };
+        text += &section(how, considered.expression.as_deref());
+        text += &reads(&considered.reads, paint);
+    }
+    text += &candidates(setting, paint);
+    if !setting.limits.is_empty() {
+        text += &format!("\n{}\n", paint.bold("limits"));
+        let mut table = Table::default();
+        for limit in &setting.limits {
+            table.row([limit.bound.clone(), limit.policy.id.clone(), place(&limit.policy.at)]);
+        }
+        text += &table.render(paint, 1);
+    }
+    if !others.is_empty() {
+        text += &format!("\n{}\n", paint.bold("other policies"));
+        for considered in others {
+            text += &other(considered, setting.unit, paint);
+        }
+    }
+    text
+}
+
+fn candidates(setting: &SettingExplanation, paint: Paint) -> String {
+    if setting.candidates.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::default();
+    for candidate in &setting.candidates {
+        let verdict = if candidate.taken { "taken".to_owned() } else { candidate.because.join("; ") };
+        table.row([candidate_value(candidate, setting.unit), verdict]);
+    }
+    format!("\n{}\n{}", paint.bold("candidates, in order"), table.render(paint, 9))
+}
+
+fn candidate_value(candidate: &CandidateRecord, unit: Option<Unit>) -> String {
+    match &candidate.value {
+        Value::Object(settings) => {
+            let one = |(name, value): (&String, &Value)| {
+                format!("{name} {}", show(value, SETTINGS.find(name).and_then(|spec| spec.unit)))
+            };
+            settings.iter().map(one).collect::<Vec<_>>().join(", ")
+        }
+        value => show(value, unit),
+    }
+}
+
+fn other(considered: &ConsideredRecord, unit: Option<Unit>, paint: Paint) -> String {
+    let policy = &considered.policy;
+    let what = match considered.outcome {
+        OutcomeRecord::Won => "gave the value".to_owned(),
+        OutcomeRecord::Beaten => {
+            let value = considered.value.as_ref().map(|value| show(value, unit)).unwrap_or_default();
+            format!("would give {value}; beaten by a higher layer or a pin")
+        }
+        OutcomeRecord::NotMatched => "does not match".to_owned(),
+        OutcomeRecord::Unknown => "not applicable".to_owned(),
+        OutcomeRecord::Expired => "does not count".to_owned(),
+        OutcomeRecord::Failed => "failed".to_owned(),
+    };
+    let because = if considered.because.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", wrap(&considered.because.join("; "), WIDTH, 6))
+    };
+    let mut text = format!(
+        "  layer {} {} {}\n      {what}{because}\n",
+        policy.layer,
+        paint.bold(&policy.id),
+        paint.faint(&place(&policy.at))
+    );
+    if considered.outcome == OutcomeRecord::NotMatched
+        && let Some(when) = considered.expression.as_deref().and_then(|text| text.lines().next())
+    {
+        text += &format!("      {when}\n");
+    }
+    text
+}
+
+fn policy_line(before: &str, policy: &PolicyRecord, paint: Paint) -> String {
+    format!("{before}{}, layer {}, {}\n", paint.bold(&policy.id), policy.layer, place(&policy.at))
+}
+
+fn reasons(policy: &PolicyRecord) -> String {
+    format!("{}{}", section("why", policy.why.as_deref()), section("source", policy.source.as_deref()))
+}
+
+// A label and a text that keeps its own lines when it has several.
+fn section(label: &str, text: Option<&str>) -> String {
+    match text {
+        None | Some("") => String::new(),
+        Some(text) if text.contains('\n') => {
+            let lines: Vec<String> = text.lines().map(|line| format!("  {:10}{line}", "")).collect();
+            format!("  {label:10}{}\n", lines.join("\n").trim_start())
+        }
+        Some(text) => format!("  {label:10}{}\n", wrap(text, WIDTH - 10, 12)),
+    }
+}
+
+fn reads(reads: &[ReadRecord], paint: Paint) -> String {
+    if reads.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::default();
+    for (i, read) in reads.iter().enumerate() {
+        let label = if i == 0 { "reads   " } else { "" };
+        table.row([label.to_owned(), read.name.clone(), read_value(read), read.origin.clone().unwrap_or_default()]);
+    }
+    table.render(paint, 3)
+}
+
+fn read_value(read: &ReadRecord) -> String {
+    match (&read.value, &read.reason) {
+        (Some(value), _) => show(value, read.unit),
+        (None, Some(reason)) => format!("unknown: {reason}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn render_fact(fact: &FactExplanation, paint: Paint) -> String {
+    let stability = match fact.stability {
+        Stability::Stable => "stable: settings may rest on it",
+        Stability::Volatile => "changes while the machine runs: for checks only",
+    };
+    let mut text = format!("  {}\n  {}; {stability}\n\n", wrap(&fact.description, WIDTH, 2), fact.ty.describe());
+    let mut table = Table::default();
+    for read in &fact.known {
+        table.row([read.name.clone(), read_value(read), read.origin.clone().unwrap_or_default()]);
+    }
+    text += &table.render(paint, 2);
+    if !fact.read_by.is_empty() {
+        text += &format!("\n  read by the policies of {}\n", wrap(&fact.read_by.join(", "), WIDTH, 2));
+    }
+    text
+}
