@@ -12,8 +12,8 @@ pub mod source;
 mod tables;
 mod template;
 
-pub use compile::compile;
-pub use load::{LoadError, LoadOptions, LoadedFile, load};
+pub use compile::{compile, table};
+pub use load::{LoadError, LoadOptions, LoadedFile, What, load};
 pub use set::{
     Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Operand, Part, Policy, PolicySet,
     ValueRule,

@@ -5,7 +5,7 @@
 //! range, or cannot be expressed. Nothing here reads or writes the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jsonschema::Validator;
 use schemars::JsonSchema;
@@ -43,7 +43,9 @@ pub struct TargetFile {
     /// Where it lies, relative to the root.
     pub path: String,
     restore: Value,
-    schema: Validator,
+    // Compiled when a file is checked against it; most runs have none.
+    schema: Value,
+    validator: OnceLock<Option<Validator>>,
     keys: Vec<Key>,
 }
 
@@ -183,12 +185,6 @@ impl KeyCompiler<'_> {
             let finding = Finding::error("policy-file", format!("`{}` does not stay below the root", entry.path));
             return Err(vec![finding.at(at("path"), "").help("name the file relative to the root, without `..`")]);
         }
-        let schema = jsonschema::validator_for(&entry.schema).map_err(|error| {
-            vec![
-                Finding::error("policy-file", format!("the target's schema is not a JSON Schema: {error}"))
-                    .at(at("schema"), ""),
-            ]
-        })?;
         let mut keys = Vec::new();
         let mut errors = Vec::new();
         for (name, key) in &entry.keys {
@@ -200,7 +196,13 @@ impl KeyCompiler<'_> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        Ok(TargetFile { path: entry.path.clone(), restore: entry.restore.clone(), schema, keys })
+        Ok(TargetFile {
+            path: entry.path.clone(),
+            restore: entry.restore.clone(),
+            schema: entry.schema.clone(),
+            validator: OnceLock::new(),
+            keys,
+        })
     }
 
     fn key(&self, name: &str, entry: &KeyEntry) -> Result<Key, Vec<Finding>> {
@@ -412,7 +414,13 @@ impl TargetFile {
     // No value of ours may break the stack's own schema; what was broken before is said, and left alone.
     fn validate(&self, shown: &str, after: &str, edits: &[json::KeyChange], findings: &mut Vec<Finding>) {
         let Ok(value) = json::parse(after) else { return };
-        for error in self.schema.iter_errors(&value) {
+        let validator = self.validator.get_or_init(|| jsonschema::validator_for(&self.schema).ok());
+        let Some(validator) = validator else {
+            let message = format!("the schema of `{}` in the target is not a JSON Schema", self.path);
+            findings.push(Finding::error("config-invalid", message));
+            return;
+        };
+        for error in validator.iter_errors(&value) {
             let pointer = error.instance_path().to_string();
             let path: Vec<String> =
                 pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();

@@ -10,11 +10,12 @@ use common::{REFERENCE, machine, question};
 use wan22_policy::diag::Finding;
 use wan22_policy::engine::evaluate;
 use wan22_policy::plan::Plan;
-use wan22_policy::policy::{LoadError, LoadOptions, compile, load};
+use wan22_policy::policy::{LoadError, LoadOptions, What, compile, load};
 use wan22_policy::settings::SETTINGS;
 
 fn options(directory: Option<&Path>) -> LoadOptions {
-    LoadOptions { directories: directory.map(Path::to_path_buf).into_iter().collect(), ..LoadOptions::default() }
+    let directories = directory.map(Path::to_path_buf).into_iter().collect();
+    LoadOptions { directories, what: What::All, ..LoadOptions::default() }
 }
 
 // The plan of the reference machine, or what stops it from being made.

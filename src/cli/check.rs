@@ -32,7 +32,7 @@ impl Check {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let mut options = self.policies.clone();
         options.directories.extend(self.directories.iter().cloned());
-        let (found, summary) = match options.compile() {
+        let (found, summary) = match options.compile_all() {
             Ok(set) => {
                 let (policies, checks, targets) = (set.policies.len(), set.checks.len(), set.targets.len());
                 let summary = format!("{policies} policies, {checks} checks and {targets} targets");

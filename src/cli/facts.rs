@@ -54,8 +54,8 @@ impl Facts {
 
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let mut facts = self.machine.gather()?;
-        let set = self.policies.compile()?;
-        complete(&mut facts, &set, self.machine.gpu_index, &self.machine.overrides)?;
+        let cards = || self.policies.table("gpus");
+        complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, cards)?;
         let file = FactsFile::from(&facts);
         if let Some(path) = &self.save {
             let is_json = path.extension().is_some_and(|extension| extension == "json");

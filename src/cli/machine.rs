@@ -14,7 +14,6 @@ use crate::facts::file::{self, FactsFile};
 use crate::facts::probe::{self, Sources};
 use crate::facts::vocabulary::{FACTS, FactType};
 use crate::facts::{Facts, cards};
-use crate::policy::PolicySet;
 use crate::yaml;
 
 /// Where the facts come from.
@@ -90,12 +89,13 @@ pub fn read_facts(source: Arc<Source>) -> Result<Facts, CliError> {
     Ok(file::read(&yaml::parse(source)?)?)
 }
 
-/// Completes the facts of a machine: the GPU that was asked for, single facts, and what the table of cards knows.
+/// Completes the facts of a machine: the GPU that was asked for, single facts, and what the table of cards knows, which is
+/// fetched when a card needs it.
 pub fn complete(
     facts: &mut Facts,
-    set: &PolicySet,
     gpu_index: Option<usize>,
     overrides: &[String],
+    cards: impl FnOnce() -> Result<Value, CliError>,
 ) -> Result<(), CliError> {
     if let Some(index) = gpu_index {
         probe::select_gpu(facts, index)?;
@@ -108,7 +108,9 @@ pub fn complete(
         assignments.try_for_each(|assignment| file::override_fact(facts, assignment).map_err(CliError::usage))
     };
     overriding(known, facts)?;
-    cards::fill(facts, set.table("gpus").unwrap_or(&Value::Null));
+    if cards::has_gaps(facts) {
+        cards::fill(facts, &cards()?);
+    }
     overriding(unknown, facts)
 }
 

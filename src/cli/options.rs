@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::error::CliError;
 use crate::diag::{self, did_you_mean};
 use crate::facts::workload::Workload;
-use crate::policy::{LoadOptions, PolicySet, compile, load};
+use crate::policy::{self, LoadOptions, PolicySet, What, compile, load};
 use crate::settings::SETTINGS;
 
 /// Which policies count.
@@ -35,12 +35,16 @@ pub struct PolicyOptions {
 impl PolicyOptions {
     /// Reads and compiles them.
     pub fn compile(&self) -> Result<PolicySet, CliError> {
-        let options = LoadOptions {
-            directories: self.directories.clone(),
-            site: !self.no_site,
-            allow_targets: self.allow_targets,
-        };
-        let (files, mut findings) = load(&options)?;
+        self.compile_what(What::Policies)
+    }
+
+    /// Reads, checks and compiles the policies and the tables of facts.
+    pub fn compile_all(&self) -> Result<PolicySet, CliError> {
+        self.compile_what(What::All)
+    }
+
+    fn compile_what(&self, what: What) -> Result<PolicySet, CliError> {
+        let (files, mut findings) = load(&self.load_options(what))?;
         match compile(&files) {
             Ok(mut set) => {
                 findings.append(&mut set.findings);
@@ -52,6 +56,17 @@ impl PolicyOptions {
                 Err(findings.into())
             }
         }
+    }
+
+    /// A table that facts are completed from; null when there is none.
+    pub fn table(&self, name: &str) -> Result<Value, CliError> {
+        let (files, _) = load(&self.load_options(What::Tables))?;
+        Ok(policy::table(&files, name)?)
+    }
+
+    fn load_options(&self, what: What) -> LoadOptions {
+        let site = !self.no_site;
+        LoadOptions { directories: self.directories.clone(), site, allow_targets: self.allow_targets, what }
     }
 }
 

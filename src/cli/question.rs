@@ -34,8 +34,14 @@ pub struct Answer {
 /// Answers what the options ask.
 pub fn ask(machine: &MachineOptions, policies: &PolicyOptions, question: &QuestionOptions) -> Result<Answer, CliError> {
     let inputs = Inputs::new(machine, policies, question)?;
-    let facts = machine.gather()?;
-    let set = policies.compile()?;
+    // The probes wait for the system while the policies compile.
+    let (facts, set) = std::thread::scope(|scope| {
+        let facts = scope.spawn(|| machine.gather());
+        let set = policies.compile();
+        (facts.join(), set)
+    });
+    let facts = facts.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let set = set?;
     known_codes(&question.allow, &set)?;
     answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set)
 }
@@ -49,7 +55,8 @@ pub fn answer(mut inputs: Inputs, mut facts: Facts, set: PolicySet) -> Result<An
     if let Some(goal) = inputs.goal {
         facts.know("workload.goal", goal.as_str(), Origin::User);
     }
-    complete(&mut facts, &set, inputs.gpu_index, &inputs.overrides)?;
+    let cards = || inputs.policy_options().table("gpus");
+    complete(&mut facts, inputs.gpu_index, &inputs.overrides, cards)?;
     let none = Map::new();
     let models = set.table("models").and_then(Value::as_object).unwrap_or(&none);
     workload::complete(&mut facts, models).map_err(|error| {

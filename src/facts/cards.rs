@@ -8,6 +8,12 @@ use super::{Facts, Origin};
 /// The facts that the table supplies; also the names of its columns.
 const COLUMNS: [&str; 3] = ["compute_capability", "architecture", "memory_bandwidth"];
 
+/// Whether a GPU lacks something that the table may know.
+pub fn has_gaps(facts: &Facts) -> bool {
+    let lacks = |gpu: usize| COLUMNS.iter().any(|column| facts.value(&format!("gpus[{gpu}].{column}")).is_none());
+    (0..facts.count("gpus").unwrap_or(0)).any(lacks)
+}
+
 /// Fills what is unknown of each GPU from the rows of a table: by PCI device id, else by exact name.
 ///
 /// The name may be written with or without `NVIDIA ` before it. Where an id has a row without the cell (it was sold as

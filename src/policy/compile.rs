@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::entry::{FileCompiler, fits};
@@ -73,6 +74,15 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
         groups,
         tables,
     })
+}
+
+/// One table or constant of `data:` as JSON, quantities in canonical units; null when no file has it.
+///
+/// # Errors
+/// What is wrong with the table.
+pub fn table(files: &[LoadedFile], name: &str) -> Result<Value, Vec<Finding>> {
+    let highest = files.iter().rev().find_map(|file| Some((file, file.entries.data.get(name)?)));
+    highest.map_or(Ok(Value::Null), |(file, entry)| Ok(tables::read(name, entry, &file.document)?.value))
 }
 
 fn hash(files: &[LoadedFile]) -> String {

@@ -2,8 +2,9 @@
 //!
 //! Directories, lowest first: built in, `/etc/wan22-policy/policies.d`, the user's configuration directory, then those
 //! given with `--policies`. A file replaces the one of the same name in an earlier directory; an empty file or a link
-//! to `/dev/null` removes it. In a directory, `NN-name.yaml` belongs to layer NN; files in sub-folders (`data/`,
-//! `targets/`, …) belong to layer 0.
+//! to `/dev/null` removes it. In a directory, `NN-name.yaml` belongs to layer NN; files in sub-folders (`targets/`, …)
+//! belong to layer 0. Files in `data/` hold tables that facts are completed from (the cards); no expression reads
+//! them, and they are read when a fact needs them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +28,33 @@ pub struct LoadOptions {
     pub site: bool,
     /// Whether policy directories other than the built-in one may bring targets, that is, name files to write.
     pub allow_targets: bool,
+    /// Which files are read.
+    pub what: What,
 }
+
+/// Which files are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum What {
+    /// The policies: all files but those in `data/`.
+    #[default]
+    Policies,
+    /// The files in `data/`.
+    Tables,
+    /// Every file.
+    All,
+}
+
+impl What {
+    fn includes(self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Tables => name.starts_with(TABLES),
+            Self::Policies => !name.starts_with(TABLES),
+        }
+    }
+}
+
+const TABLES: &str = "data/";
 
 /// A policy file that was read.
 #[derive(Clone, Debug)]
@@ -80,7 +107,7 @@ pub fn load(options: &LoadOptions) -> Result<(Vec<LoadedFile>, Vec<Finding>), Lo
     let mut files = Vec::new();
     let mut invalid = Vec::new();
     for (name, file) in found {
-        if file.text.text.trim().is_empty() {
+        if !options.what.includes(&name) || file.text.text.trim().is_empty() {
             continue;
         }
         match read_file(&name, &file, options.allow_targets) {
