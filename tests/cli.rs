@@ -158,7 +158,10 @@ fn a_run_from_plan_to_rollback() {
     let applied = world.read("stack/config.json");
     assert_eq!(
         applied,
-        CONFIG.replace("256", "384").replace("\"threads\": 4", "\"threads\": 32").replace("{}", "{\"seconds\": 2}"),
+        CONFIG
+            .replace("256", "384")
+            .replace("\"threads\": 4", "\"threads\": 32")
+            .replace("{}", "{\r\n        \"seconds\": 2\r\n    }"),
     );
     assert!(world.run("apply", &[]).expect(0).out.ends_with("nothing to change\n"));
     world.run("plan", &["--exit-code"]).expect(0);
@@ -170,7 +173,7 @@ fn a_run_from_plan_to_rollback() {
     assert_eq!(
         drift["drift"],
         serde_json::json!([{
-            "file": "config.json", "line": 2, "column": 25, "key": "video.tile", "setting": "vae.tile_size",
+            "file": "config.json", "line": 2, "column": 24, "key": "video.tile", "setting": "vae.tile_size",
             "policy": "tile-by-memory", "expected": 384, "found": 128
         }])
     );
@@ -282,7 +285,7 @@ fn policies_are_checked() {
     // Every command that needs them is refused before it has a plan.
     let plan = world.run("plan", &["--format", "json"]).expect(3).json("findings");
     assert_eq!(plan["findings"], found["findings"]);
-    assert!(world.run("plan", &[]).expect(3).err.contains("20-bad.yaml:4:22"));
+    assert!(world.run("plan", &[]).expect(3).err.contains("20-bad.yaml:4:26"));
     world.write("policies/20-bad.yaml", "policies: [");
     world.run("check", &[]).expect(1);
     // Targets name files to write, so they need to be asked for.
@@ -336,8 +339,8 @@ fn a_derivation_is_explained() {
     insta::assert_snapshot!("explain-fact", explain("gpu.vram.total"));
     insta::assert_snapshot!("explain-code", explain("undecided"));
     insta::assert_snapshot!("explain-check", explain("enough-ram"));
-    let pinned = world.run("explain", &["vae.tile_size", "--set", "vae.tile_size=512"]).expect(0).out;
-    assert!(pinned.contains("pinned") && pinned.contains("would give 384 px"), "{pinned}");
+    let pinned = world.run("explain", &["threads.intra_op", "--set", "threads.intra_op=20"]).expect(0).out;
+    assert!(pinned.contains("pinned") && pinned.contains("would give 48; beaten"), "{pinned}");
     let unset = world.run("explain", &["threads.intra_op", "--fact", "cpu.physical_cores=unknown"]).expect(0).out;
     assert!(unset.contains("has no value"), "{unset}");
     assert!(unset.contains("`cpu.physical_cores` is unknown: said to be unknown"), "{unset}");

@@ -327,7 +327,9 @@ impl Explainer<'_> {
                 (OutcomeRecord::Unknown, None, vec![format!("`{name}` is unknown: {reason}")])
             }
             Outcome::Expired(last) => (OutcomeRecord::Expired, None, vec![format!("it expired on {last}")]),
-            Outcome::Failed => (OutcomeRecord::Failed, None, vec!["a finding of `plan` says more".to_owned()]),
+            Outcome::Failed => {
+                (OutcomeRecord::Failed, None, vec!["it failed, or none of its candidates would do".to_owned()])
+            }
         };
         // The text of both begins with the condition.
         let when = when.map(|when| when.text().trim().to_owned());
@@ -439,18 +441,13 @@ fn explain_limit(limit: &Limited, spec: &SettingSpec) -> LimitRecord {
 
 // The comparisons that made a condition false: those that do not hold, or all when it is their opposite that is wanted.
 fn unmet(when: &Expr, comparisons: &[Comparison]) -> Vec<String> {
-    let failed = comparisons.iter().filter(|comparison| !comparison.holds);
-    let failed: Vec<String> = failed
-        .map(|comparison| Failed { unit: when.unit_of(comparison), comparison: comparison.clone() }.describe())
-        .collect();
-    if !failed.is_empty() {
-        return failed;
-    }
-    let holds = |comparison: &Comparison| {
+    let all_hold = comparisons.iter().all(|comparison| comparison.holds);
+    let describe = |comparison: &Comparison| {
         let shown = |value: &Value| show(value, when.unit_of(comparison));
-        format!("{} {} {} holds", shown(&comparison.left), comparison.operator, shown(&comparison.right))
+        let verdict = if comparison.holds { "holds" } else { "does not hold" };
+        format!("{} {} {} {verdict}", shown(&comparison.left), comparison.operator, shown(&comparison.right))
     };
-    comparisons.iter().map(holds).collect()
+    comparisons.iter().filter(|comparison| all_hold || !comparison.holds).map(describe).collect()
 }
 
 impl From<&PolicyRef> for PolicyRecord {

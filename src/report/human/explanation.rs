@@ -128,7 +128,7 @@ fn other(considered: &ConsideredRecord, unit: Option<Unit>, paint: Paint) -> Str
         OutcomeRecord::NotMatched => "does not match".to_owned(),
         OutcomeRecord::Unknown => "not applicable".to_owned(),
         OutcomeRecord::Expired => "does not count".to_owned(),
-        OutcomeRecord::Failed => "failed".to_owned(),
+        OutcomeRecord::Failed => "gives nothing".to_owned(),
     };
     let because = if considered.because.is_empty() {
         String::new()
