@@ -102,7 +102,7 @@ pub fn read(source: Arc<Source>) -> Result<Facts, Finding> {
     dump.record("driver.cuda", Kind::Text, &root, &[("", "cuda_version"), ("", "cuda_umd_version")]);
 
     let attached = root.child("attached_gpus");
-    let announced = attached.and_then(|node| node.value.as_deref()?.parse::<usize>().ok());
+    let announced = attached.and_then(|node| node.text()?.parse::<usize>().ok());
     match (announced, attached) {
         (None | Some(1..), _) if gpus.is_empty() => {
             let at = attached.unwrap_or(&root).range.clone();
@@ -144,7 +144,7 @@ impl Dump {
         }
         for (fact, keys) in DISTANCES {
             let Some(temperature) = gpu.section("temperature") else { break };
-            let distance = keys.iter().find_map(|key| temperature.child(key)?.value.as_deref());
+            let distance = keys.iter().find_map(|key| temperature.child(key)?.text());
             let known = self.facts.value(&name(fact)).is_some();
             if let Some(distance) = distance.filter(|distance| !known && absence(distance).is_none()) {
                 self.facts
@@ -166,7 +166,7 @@ impl Dump {
             let Some(found) = section.child(key).or_else(|| section.value.is_some().then_some(section)) else {
                 continue;
             };
-            let text = found.value.as_deref().unwrap_or_default();
+            let text = found.text().unwrap_or_default();
             match absence(text).map_or_else(|| read_value(text, kind), Err) {
                 Ok(value) => {
                     self.facts.know(fact, value, Origin::NvidiaSmi);
@@ -184,7 +184,7 @@ impl Dump {
     // A card that reports each part of its memory as not applicable has none of its own (GB10, Jetson).
     fn unified(&mut self, vram: &str, gpu: &Node) {
         let Some(memory) = gpu.section("fb_memory_usage") else { return };
-        let says = |key: &str| memory.child(key).unwrap_or(memory).value.as_deref();
+        let says = |key: &str| memory.child(key).unwrap_or(memory).text();
         if says("total").is_some_and(not_applicable) && says("used").is_none_or(not_applicable) {
             self.facts.know(format!("{vram}.unified"), true, Origin::NvidiaSmi);
             self.facts.unknown(format!("{vram}.total"), UNIFIED);
@@ -197,7 +197,7 @@ impl Dump {
         let (enabled, instances) = (format!("{mig}.enabled"), format!("{mig}.instances"));
         let places = [("mig_mode", "current_mig"), ("mig_mode", "current")];
         self.record(&enabled, Kind::Switch, gpu, &places);
-        let mode = places.iter().find_map(|(section, key)| gpu.section(section)?.child(key)?.value.as_deref());
+        let mode = places.iter().find_map(|(section, key)| gpu.section(section)?.child(key)?.text());
         if mode.is_some_and(not_applicable) {
             // A card that knows no MIG is not split.
             self.facts.know(&enabled, false, Origin::NvidiaSmi);
@@ -208,7 +208,7 @@ impl Dump {
             .iter()
             .map(|device| {
                 let memory = device.section("fb_memory_usage").or_else(|| device.section("shared_fb_memory_usage"));
-                let text = memory.and_then(|memory| memory.child("total")?.value.as_deref());
+                let text = memory.and_then(|memory| memory.child("total")?.text());
                 let text = text.ok_or("the dump lists an instance without its memory")?;
                 absence(text).map_or_else(|| read_value(text, BYTES), Err)
             })
@@ -227,7 +227,7 @@ impl Dump {
         let Some(section) = names.iter().find_map(|name| gpu.section(name)) else { return };
         let (mut active, mut readable) = (Vec::new(), false);
         walk(section, &mut |node| {
-            let state = node.value.as_deref().unwrap_or_default();
+            let state = node.text().unwrap_or_default();
             readable |= matches!(state, "Active" | "Not Active");
             if state == "Active" {
                 active.push(throttle_reason(&node.name));
@@ -236,7 +236,7 @@ impl Dump {
         if readable {
             self.facts.know(fact, active.join(", "), Origin::NvidiaSmi);
         } else {
-            let why = section.value.as_deref().and_then(absence);
+            let why = section.text().and_then(absence);
             self.facts.unknown(fact, why.unwrap_or_else(|| "the dump leaves it empty".to_owned()));
         }
     }
@@ -365,6 +365,39 @@ mod tests {
             assert_eq!(facts.reason("gpu.power.limit_max"), reason, "{word}");
             assert_eq!(facts.reason("gpu.power.limit_min"), "the saved dump does not say");
         }
+    }
+
+    #[test]
+    fn the_words_of_drivers_from_610_on_are_known() {
+        let dump = text(
+            "    Temperature\n        GPU Target Temperature Specification : 84 C\n        GPU Shutdown T.Limit Temp Specification : -7 C",
+        );
+        let renamed = dump
+            .replace("580.65", "610.57 [Deprecated; will be removed in CUDA 14.0. Use KMD Version instead]")
+            .replace("13.0", "13.3 [Deprecated; will be removed in CUDA 14.0. Use CUDA UMD Version instead]");
+        let gone = dump.replace("Driver Version", "KMD Version").replace("CUDA Version", "CUDA UMD Version");
+        for (dump, driver, cuda) in [(renamed, "610.57", "13.3"), (gone, "580.65", "13.0")] {
+            let facts = facts(&dump);
+            assert_eq!(facts.value("driver.version"), Some(&driver.into()));
+            assert_eq!(facts.value("driver.cuda"), Some(&cuda.into()));
+            assert_eq!(facts.value("gpu.temperature.target"), Some(&84.into()));
+            assert!(facts.reason("gpu.temperature.shutdown").contains("distance"));
+        }
+    }
+
+    #[test]
+    fn the_words_of_old_drivers_are_known() {
+        let old = "==NVSMI LOG==\r\nDriver Version : 352.39\r\nAttached GPUs : 1\r\nGPU 0000:02:00.0\r\n    \
+                   Product Name : Tesla K40m\r\n    Ecc Mode\r\n        Current : Enabled\r\n    Power Readings\r\n        \
+                   Power Limit : 200.00 W\r\n        Enforced Power Limit : 190.00 W\r\n    Utilization\r\n        \
+                   Gpu : 5 %\r\n    Compute Mode : Exclusive_Process\r\n    Processes : None\r\n";
+        let facts = facts(old);
+        assert_eq!(facts.value("gpu.name"), Some(&"Tesla K40m".into()));
+        assert_eq!(facts.value("gpu.ecc.enabled"), Some(&true.into()));
+        assert_eq!(facts.value("gpu.power.limit"), Some(&190.into()));
+        assert_eq!(facts.value("gpu.utilization"), Some(&0.05.into()));
+        assert_eq!(facts.value("gpu.compute_mode"), Some(&"Exclusive_Process".into()));
+        assert_eq!(facts.reason("driver.cuda"), "the saved dump does not say");
     }
 
     #[test]

@@ -97,7 +97,12 @@ pub fn live() -> Facts {
     let topology = TopologyBuilder::new()
         .with_flags(flags)
         .map_err(|error| error.to_string())
-        .and_then(|builder| builder.build().map_err(|error| error.to_string()));
+        .and_then(|builder| builder.build().map_err(|error| error.to_string()))
+        .and_then(|topology| {
+            // `HWLOC_XMLFILE` and its like make hwloc describe another machine.
+            let own = topology.is_this_system();
+            own.then_some(topology).ok_or_else(|| "the environment makes it describe another machine".to_owned())
+        });
     match topology {
         Ok(topology) => {
             let mut layout = layout(&topology);

@@ -41,6 +41,14 @@ impl Node {
         Self { name: canonical(label), label: label.to_owned(), value, children: Vec::new(), range }
     }
 
+    /// What the line or element says, without the note that drivers from 610 on append to what they will drop:
+    /// `13.3 [Deprecated; use …]`.
+    pub fn text(&self) -> Option<&str> {
+        let value = self.value.as_deref()?.trim();
+        let note = value.ends_with(']').then(|| value.find(" [")).flatten();
+        Some(note.map_or(value, |start| value[..start].trim_end()))
+    }
+
     /// The direct child of that name.
     pub fn child(&self, name: &str) -> Option<&Self> {
         self.children.iter().find(|child| child.name == name)
@@ -80,7 +88,8 @@ impl Node {
     }
 }
 
-/// `GPU T.Limit Temp` → `gpu_t_limit_temp`.
+/// `GPU T.Limit Temp` → `gpu_t_limit_temp`. Drivers from 610 on say `GPU Target Temperature Specification` where earlier
+/// ones said `GPU Target Temperature`.
 fn canonical(label: &str) -> String {
     let mut name = String::with_capacity(label.len());
     for c in label.chars() {
@@ -90,8 +99,8 @@ fn canonical(label: &str) -> String {
             name.push('_');
         }
     }
-    name.truncate(name.trim_end_matches('_').len());
-    name
+    let kept = name.trim_end_matches('_');
+    kept.strip_suffix("_specification").unwrap_or(kept).to_owned()
 }
 
 /// Reads a dump of either form.
@@ -185,7 +194,9 @@ fn whole(source: &Arc<Source>, root: &Node) -> Result<(), Finding> {
         let full = gpu.child("product_name").is_some();
         // Drivers before 331 said "compute processes".
         let ended = ["processes", "compute_processes"].iter().any(|name| gpu.child(name).is_some());
-        if last.value.is_none() || (full && !ended) {
+        // Which processes run does not matter here.
+        let heading = last.value.is_none() && last.name != "processes";
+        if heading || (full && !ended) {
             return Err(malformed(format!("the dump is cut off: `{}` is not whole", gpu.label))
                 .at(span(source, last.range.clone()), "the last line of it")
                 .at(span(source, gpu.range.clone()), "begins here")
@@ -308,6 +319,7 @@ mod tests {
         assert_eq!(tree(&cut(8)).unwrap_err(), format!("dump:8:9: the dump is cut off: {gpu}"));
         assert!(tree(&cut(9)).is_ok());
         assert!(tree(&TEXT.replace("Processes", "Compute Processes")).is_ok());
+        assert!(tree(&TEXT.replace("Processes : None", "Processes")).is_ok());
         let xml = "<nvidia_smi_log>\n<gpu>\n<product_name>RTX";
         assert_eq!(tree(xml).unwrap_err(), "dump:3:18: the dump is cut off: its XML does not end");
         assert_eq!(
