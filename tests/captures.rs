@@ -2,7 +2,12 @@
 //!
 //! The captures lie beside the repository, in `../shared/hardware`, or where `WAN22_CAPTURES` says. Without them this
 //! test says so and passes.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests may panic and say what they skip"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

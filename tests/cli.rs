@@ -1,4 +1,5 @@
 //! The command line as people and scripts see it: help, exit codes, one run from plan to rollback, JSON.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 use std::fs;
 use std::io::Write;

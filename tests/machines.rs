@@ -1,4 +1,5 @@
 //! One snapshot for each machine of `tests/machines/`: every setting with the policy that gave it, and every finding.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,5 @@
 //! The shipped policies load without a finding, and plan every machine.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
 
 use std::path::Path;
 
