@@ -1,6 +1,6 @@
 //! The command line: arguments → the library → what is printed, and the exit code.
 //!
-//! One module for each command; what several share stands in [`options`], [`question`] and [`installation`]. Only this
+//! One module for each command; what several share stands in `options`, `question` and `installation`. Only this
 //! module and those below it print and end the program.
 
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! Findings: what we have to say about a policy, a machine or a config, with the place it is about.
 //!
 //! A [`Finding`] is collected and reported together with the others; an error that stops the command is the stage's own
-//! `thiserror` enum. Nothing here prints: [`crate::report`] renders.
+//! `thiserror` enum. Nothing here prints: `report` renders.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -243,12 +243,17 @@ pub fn refuses(findings: &[Finding]) -> bool {
     findings.iter().any(|f| f.severity == Severity::Error)
 }
 
-/// ``did you mean `…`?`` when one of the candidates is close to the name.
-pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+/// The candidate that is closest to a name, when one is close.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(score, _)| *score >= 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(a.1)))
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+        .map(|(_, candidate)| candidate)
+}
+
+/// ``did you mean `…`?`` when one of the candidates is close to the name.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(name, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
 }

@@ -118,7 +118,7 @@ impl Parsed {
 impl Language {
     /// A language with these namespaces and no function of a policy file.
     pub fn new(namespaces: BTreeMap<String, Field>) -> Self {
-        Self { engine: runtime::engine(), namespaces, functions: BTreeMap::new() }
+        Self { engine: runtime::engine(&namespaces), namespaces, functions: BTreeMap::new() }
     }
 
     /// Parses an expression.

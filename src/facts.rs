@@ -1,6 +1,6 @@
 //! What is known of a machine: [`Facts`], each with its origin, or unknown with the reason.
 //!
-//! Probes ([`probe`]) and facts files ([`file`]) give `Facts`; the engine reads them. The names, types, units and
+//! Probes ([`probe`]) and facts files ([`mod@file`]) give `Facts`; the engine reads them. The names, types, units and
 //! meanings stand in one table, [`vocabulary::FACTS`].
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The plan: every setting with its value and where it comes from, and everything there is to say about it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use schemars::JsonSchema;
@@ -98,9 +99,9 @@ pub struct Considered {
     /// The policy.
     pub policy: PolicyRef,
     /// The condition and the expression as written.
-    pub text: Option<String>,
-    /// The facts and settings read.
-    pub reads: Vec<String>,
+    pub text: Option<Arc<str>>,
+    /// The facts, settings and tables read.
+    pub reads: Arc<[String]>,
     /// What became of it.
     pub outcome: Outcome,
 }

@@ -1,15 +1,21 @@
 //! Policies: YAML files → a checked [`PolicySet`], with every expression compiled and every name resolved.
 //!
-//! [`load`] finds and reads the files ([`source`] is their form); [`compile`] checks them. Holding a `PolicySet` means
+//! [`load()`] finds and reads the files ([`source`] is their form); [`compile()`] checks them. Holding a `PolicySet` means
 //! that only a machine's facts can still go wrong.
 
-pub mod compile;
-pub mod load;
+mod compile;
+mod entry;
+mod load;
+mod order;
+mod set;
 pub mod source;
 mod tables;
-pub mod template;
+mod template;
 
-pub use compile::{
-    Candidates, Check, Choose, Contribution, Into, LimitRule, Operand, Policy, PolicySet, ValueRule, compile,
+pub use compile::compile;
+pub use load::{LoadError, LoadOptions, LoadedFile, load};
+pub use set::{
+    Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Operand, Part, Policy, PolicySet,
+    ValueRule,
 };
-pub use load::{LoadOptions, LoadedFile, load};
+pub use template::Template;

@@ -16,7 +16,7 @@ pub mod json;
 pub mod source;
 
 use crate::diag::{At, Finding, Source, Span};
-use crate::expr::{EvalError, Evaluation, Expr, Language, Type};
+use crate::expr::{EvalError, Evaluation, Expr, Language, Read, Type};
 use crate::facts::units::show;
 use crate::plan::Plan;
 use crate::policy::Operand;
@@ -345,7 +345,7 @@ impl TargetFile {
             if from.is_none() && !key.may_be_added(present) {
                 continue;
             }
-            expressed.insert(key.setting.clone());
+            expressed.extend(key.settings());
             let equal = from.as_ref().is_some_and(|from| same(from, &wanted.value));
             let status = match (&wanted.clamped, equal) {
                 (Some(_), _) => Status::Clamped,
@@ -434,6 +434,15 @@ impl TargetFile {
 }
 
 impl Key {
+    // The setting that it carries, and those that its value rests on.
+    fn settings(&self) -> impl Iterator<Item = String> {
+        let read = self.value.iter().flat_map(Expr::reads).filter_map(|read| match read {
+            Read::Setting(name) => Some(name.clone()),
+            _ => None,
+        });
+        std::iter::once(self.setting.clone()).chain(read)
+    }
+
     fn wanted(&self, setting: &Value, evaluation: &Evaluation<'_>) -> Result<Wanted, EvalError> {
         let value = match &self.value {
             None => setting.clone(),

@@ -26,39 +26,56 @@ pub struct Document {
     pub source: Arc<Source>,
     /// The tree; maps keep their order.
     pub value: Value,
-    // By JSON pointer.
-    places: HashMap<String, Place>,
+    place: Place,
 }
 
-/// Where one node of a [`Document`] stands.
-#[derive(Clone, Debug)]
+// Where one node stands. The children are those of the value, in its order; behind an alias they are the anchor's.
+#[derive(Clone, Debug, Default)]
 struct Place {
     key: Option<Range<usize>>,
     value: Range<usize>,
     style: Option<ScalarStyle>,
+    children: Vec<Self>,
 }
 
 impl Document {
-    /// The value at a JSON pointer; the whole text when the pointer leads nowhere.
+    /// The value at a JSON pointer; the start of the text when the pointer leads nowhere.
     pub fn span(&self, pointer: &str) -> Span {
-        let range = self.places.get(pointer).map(|p| p.value.clone());
-        self.spanned(range.unwrap_or(0..0))
+        self.spanned(self.find(pointer).map_or(0..0, |(_, place)| place.value.clone()))
     }
 
     /// The key at a JSON pointer; the value when it stands in a list.
     pub fn key_span(&self, pointer: &str) -> Span {
-        let place = self.places.get(pointer);
-        let range = place.map(|p| p.key.clone().unwrap_or_else(|| p.value.clone()));
-        self.spanned(range.unwrap_or(0..0))
+        let key = self.find(pointer).map(|(_, place)| place.key.clone().unwrap_or_else(|| place.value.clone()));
+        self.spanned(key.unwrap_or(0..0))
     }
 
     /// Where the text inside a scalar stands: maps offsets of the scalar's value to offsets of the file.
     pub fn scalar(&self, pointer: &str) -> ScalarText {
-        let Some(place) = self.places.get(pointer) else {
-            return ScalarText::opaque(self.spanned(0..0));
-        };
-        let text = self.pointer_text(pointer);
-        ScalarText::new(self.spanned(place.value.clone()), place.style, text)
+        match self.find(pointer) {
+            Some((value, place)) => {
+                ScalarText::new(self.spanned(place.value.clone()), place.style, value.as_str().unwrap_or(""))
+            }
+            None => ScalarText::opaque(self.spanned(0..0)),
+        }
+    }
+
+    fn find(&self, pointer: &str) -> Option<(&Value, &Place)> {
+        pointer.split('/').skip(1).try_fold((&self.value, &self.place), |(value, place), segment| {
+            let (index, value) = match value {
+                Value::Object(map) => {
+                    let key = segment.replace("~1", "/").replace("~0", "~");
+                    let (index, (_, value)) = map.iter().enumerate().find(|(_, (name, _))| **name == key)?;
+                    (index, value)
+                }
+                Value::Array(items) => {
+                    let index: usize = segment.parse().ok()?;
+                    (index, items.get(index)?)
+                }
+                _ => return None,
+            };
+            Some((value, place.children.get(index)?))
+        })
     }
 
     /// Reads the tree into a type; a mismatch is a finding at the key it is about.
@@ -74,10 +91,6 @@ impl Document {
             };
             Finding::error(code, message).at(span, "").maybe_help(help)
         })
-    }
-
-    fn pointer_text(&self, pointer: &str) -> &str {
-        self.value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
     }
 
     fn spanned(&self, range: Range<usize>) -> Span {
@@ -179,34 +192,29 @@ pub fn escape(segment: &str) -> String {
     segment.replace('~', "~0").replace('/', "~1")
 }
 
-enum Frame {
-    Map {
-        pointer: String,
-        entries: Map<String, Value>,
-        key: Option<(String, Range<usize>)>,
-        start: usize,
-        anchor: usize,
-    },
-    List {
-        pointer: String,
-        items: Vec<Value>,
-        start: usize,
-        anchor: usize,
-    },
+// A collection that is being read.
+struct Frame {
+    // The values so far.
+    value: Value,
+    // Where they stand, and where the collection begins.
+    place: Place,
+    // In a map: the key whose value comes next.
+    next: Option<(String, Range<usize>)>,
+    anchor: usize,
 }
 
 struct Reader {
     source: Arc<Source>,
-    places: HashMap<String, Place>,
     stack: Vec<Frame>,
-    anchors: HashMap<usize, Value>,
+    anchors: HashMap<usize, (Value, Place)>,
     nodes: usize,
-    root: Option<Value>,
+    root: (Value, Place),
 }
 
 impl Reader {
     fn new(source: Arc<Source>) -> Self {
-        Self { source, places: HashMap::new(), stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None }
+        let root = (Value::Null, Place::default());
+        Self { source, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root }
     }
 
     fn read(mut self) -> Result<Document, Finding> {
@@ -233,47 +241,46 @@ impl Reader {
                     self.scalar(&text, style, anchor, range)?;
                 }
                 Event::MappingStart(_, anchor, tag) => {
-                    self.open(tag.is_some(), &range)?;
-                    let pointer = self.next_pointer(&range)?;
-                    let (entries, key, start) = (Map::new(), None, range.start);
-                    self.stack.push(Frame::Map { pointer, entries, key, start, anchor });
+                    self.open(Value::Object(Map::new()), tag.is_some(), anchor, range)?;
                 }
                 Event::SequenceStart(_, anchor, tag) => {
-                    self.open(tag.is_some(), &range)?;
-                    let pointer = self.next_pointer(&range)?;
-                    let (items, start) = (Vec::new(), range.start);
-                    self.stack.push(Frame::List { pointer, items, start, anchor });
+                    self.open(Value::Array(Vec::new()), tag.is_some(), anchor, range)?;
                 }
-                Event::MappingEnd | Event::SequenceEnd => self.close(range.end)?,
+                Event::MappingEnd | Event::SequenceEnd => {
+                    if let Some(Frame { value, mut place, anchor, .. }) = self.stack.pop() {
+                        place.value.end = range.end.max(place.value.start);
+                        self.put(value, place, anchor);
+                    }
+                }
                 Event::Alias(id) => {
-                    let value = self.anchors.get(&id).cloned().unwrap_or(Value::Null);
-                    let pointer = self.next_pointer(&range)?;
-                    self.place(pointer, range.clone(), None);
+                    self.may_stand_here(&range)?;
+                    let (value, anchor) = self.anchors.get(&id).cloned().unwrap_or_default();
                     self.count(nodes_of(&value), &range)?;
-                    self.put(value, 0)?;
+                    self.put(value, Place { key: None, value: range, ..anchor }, 0);
                 }
                 _ => {}
             }
         }
-        Ok(Document { value: self.root.unwrap_or(Value::Null), source: self.source, places: self.places })
+        let (value, place) = self.root;
+        Ok(Document { source: self.source, value, place })
     }
 
-    fn open(&mut self, tagged: bool, range: &Range<usize>) -> Result<(), Finding> {
+    fn open(&mut self, value: Value, tagged: bool, anchor: usize, range: Range<usize>) -> Result<(), Finding> {
         if tagged {
-            return Err(self.tag(range.clone()));
+            return Err(self.tag(range));
         }
         if self.stack.len() >= MAX_DEPTH {
-            return Err(self.error(range.clone(), format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(self.error(range, format!("nested deeper than {MAX_DEPTH} levels")));
         }
-        if let Some(Frame::Map { key: None, .. }) = self.stack.last() {
-            return Err(self.error(range.clone(), "a key must be a plain text"));
-        }
-        self.count(1, range)
+        self.may_stand_here(&range)?;
+        self.count(1, &range)?;
+        self.stack.push(Frame { value, place: Place { value: range, ..Place::default() }, next: None, anchor });
+        Ok(())
     }
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, range: Range<usize>) -> Result<(), Finding> {
         self.count(1, &range)?;
-        if let Some(Frame::Map { key: key @ None, entries, .. }) = self.stack.last_mut() {
+        if let Some(Frame { value: Value::Object(entries), next: next @ None, .. }) = self.stack.last_mut() {
             if entries.contains_key(text) {
                 return Err(Finding::error("duplicate-key", format!("the key `{text}` stands twice in one map"))
                     .at(Span { source: self.source.clone(), range }, "again here")
@@ -282,59 +289,41 @@ impl Reader {
             if text == "<<" {
                 return Err(self.error(range, "merge keys are not supported"));
             }
-            *key = Some((text.to_owned(), range));
+            *next = Some((text.to_owned(), range));
             return Ok(());
         }
-        let pointer = self.next_pointer(&range)?;
         let value = if style == ScalarStyle::Plain { plain(text) } else { Value::String(text.to_owned()) };
-        self.place(pointer, range, Some(style));
-        self.put(value, anchor)
-    }
-
-    // The pointer of the node that comes next in the open collection.
-    fn next_pointer(&mut self, range: &Range<usize>) -> Result<String, Finding> {
-        match self.stack.last() {
-            None => Ok(String::new()),
-            Some(Frame::Map { pointer, key: Some((key, _)), .. }) => Ok(format!("{pointer}/{}", escape(key))),
-            Some(Frame::Map { .. }) => Err(self.error(range.clone(), "a key must be a plain text")),
-            Some(Frame::List { pointer, items, .. }) => Ok(format!("{pointer}/{}", items.len())),
-        }
-    }
-
-    fn place(&mut self, pointer: String, value: Range<usize>, style: Option<ScalarStyle>) {
-        let key = match self.stack.last() {
-            Some(Frame::Map { key: Some((_, range)), .. }) => Some(range.clone()),
-            _ => None,
-        };
-        self.places.insert(pointer, Place { key, value, style });
-    }
-
-    fn put(&mut self, value: Value, anchor: usize) -> Result<(), Finding> {
-        if anchor != 0 {
-            self.anchors.insert(anchor, value.clone());
-        }
-        match self.stack.last_mut() {
-            None => self.root = Some(value),
-            Some(Frame::List { items, .. }) => items.push(value),
-            Some(Frame::Map { entries, key, .. }) => {
-                if let Some((key, _)) = key.take() {
-                    entries.insert(key, value);
-                }
-            }
-        }
+        self.put(value, Place { value: range, style: Some(style), ..Place::default() }, anchor);
         Ok(())
     }
 
-    fn close(&mut self, end: usize) -> Result<(), Finding> {
-        let (pointer, value, start, anchor) = match self.stack.pop() {
-            Some(Frame::Map { pointer, entries, start, anchor, .. }) => {
-                (pointer, Value::Object(entries), start, anchor)
+    // A collection or an alias cannot be a key.
+    fn may_stand_here(&self, range: &Range<usize>) -> Result<(), Finding> {
+        match self.stack.last() {
+            Some(Frame { value: Value::Object(_), next: None, .. }) => {
+                Err(self.error(range.clone(), "a key must be a plain text"))
             }
-            Some(Frame::List { pointer, items, start, anchor }) => (pointer, Value::Array(items), start, anchor),
-            None => return Ok(()),
+            _ => Ok(()),
+        }
+    }
+
+    fn put(&mut self, value: Value, mut place: Place, anchor: usize) {
+        if anchor != 0 {
+            self.anchors.insert(anchor, (value.clone(), place.clone()));
+        }
+        let Some(frame) = self.stack.last_mut() else {
+            self.root = (value, place);
+            return;
         };
-        self.place(pointer, start..end.max(start), None);
-        self.put(value, anchor)
+        match (&mut frame.value, frame.next.take()) {
+            (Value::Array(items), _) => items.push(value),
+            (Value::Object(entries), Some((key, range))) => {
+                place.key = Some(range);
+                entries.insert(key, value);
+            }
+            _ => return,
+        }
+        frame.place.children.push(place);
     }
 
     fn count(&mut self, nodes: usize, range: &Range<usize>) -> Result<(), Finding> {

@@ -2,12 +2,7 @@
 //!
 //! The captures lie beside the repository, in `../shared/hardware`, or where `WAN22_CAPTURES` says. Without them this
 //! test says so and passes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stderr,
-    reason = "tests may panic and say what they skip"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The driver's side, with a library that answers as NVML does.
 //!
 //! It is built with `cc`; where there is none the tests say so and pass.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "tests may panic and say what they skip")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};

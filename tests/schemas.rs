@@ -1,5 +1,5 @@
 //! The committed schemas are those of the types, and what is shipped satisfies them.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

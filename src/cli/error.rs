@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Exit, Screen};
 use crate::apply::ApplyError;
 use crate::diag::Finding;
-use crate::policy::load::LoadError;
+use crate::policy::LoadError;
 use crate::report::json::{self, FindingsReport};
 use crate::report::{findings, human};
 

@@ -11,7 +11,7 @@ use rhai::{AST, ASTFlags, ASTNode, BinaryExpr, Expr as Tree, FnCallExpr, FnPtr, 
 
 use super::types::{Read, Record, Type};
 use super::{Language, functions};
-use crate::diag::did_you_mean;
+use crate::diag::{did_you_mean, nearest};
 use crate::facts::units::Unit;
 
 /// Something wrong with an expression, at a position of its text.
@@ -361,21 +361,25 @@ impl Checker<'_> {
     }
 
     fn unknown_field(&mut self, record: &Record, name: &str, position: Position) -> Type {
-        let (code, what) = match record.title.as_str() {
-            "settings" => ("unknown-setting", format!("unknown setting `{name}`")),
-            title if record.namespace && title.starts_with("settings.") => {
-                ("unknown-setting", format!("unknown setting `{}.{name}`", &title["settings.".len()..]))
-            }
-            title if title == "data" || title.starts_with("a row of") => {
-                ("unknown-name", format!("{title} has no `{name}`"))
-            }
-            title => ("unknown-fact", format!("unknown fact `{title}.{name}`")),
+        let title = record.title.as_str();
+        let (code, family) = match title.strip_prefix("settings") {
+            Some(family) => ("unknown-setting", family.trim_start_matches('.')),
+            None if title.starts_with("data") || title.starts_with("a row of") => ("unknown-name", title),
+            None => ("unknown-fact", title),
         };
-        let help = did_you_mean(name, record.fields.keys().map(String::as_str)).or_else(|| {
-            let names: Vec<_> = record.fields.keys().map(String::as_str).collect();
-            (!names.is_empty()).then(|| format!("there are {}", names.join(", ")))
-        });
-        self.problem(code, position, what, help)
+        let full = |name: &str| if family.is_empty() { name.to_owned() } else { format!("{family}.{name}") };
+        let message = match code {
+            "unknown-setting" => format!("unknown setting `{}`", full(name)),
+            "unknown-fact" => format!("unknown fact `{}`", full(name)),
+            _ => format!("{title} has no `{name}`"),
+        };
+        let names = || record.fields.keys().map(String::as_str);
+        let help = match nearest(name, names()) {
+            Some(near) if code == "unknown-name" => format!("did you mean `{near}`?"),
+            Some(near) => format!("did you mean `{}`?", full(near)),
+            None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        self.problem(code, position, message, Some(help))
     }
 
     fn call(&mut self, call: &FnCallExpr, receiver: Option<Type>, position: Position) -> Type {

@@ -6,7 +6,7 @@
 // callback.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use rhai::{
 use serde_json::Value;
 
 use super::functions::{as_float, failed};
+use super::types::{Field, Type};
 
 /// Most operations of one evaluation (one plan): some milliseconds.
 const MAX_OPERATIONS: u64 = 200_000;
@@ -58,7 +59,7 @@ impl Node {
     }
 
     /// The fields that have a plain value, by name.
-    pub fn values(&self) -> std::collections::BTreeMap<String, Value> {
+    pub fn values(&self) -> BTreeMap<String, Value> {
         let plain = |(name, slot): (&String, &Slot)| match slot {
             Slot::Value(value) => Some((name.clone(), to_value(value)?)),
             Slot::Unknown(_) | Slot::Setting(..) => None,
@@ -104,8 +105,13 @@ pub enum EvalError {
     },
 }
 
+// Results of functions of policy files by name and arguments. What a function reads is decided before it is called, so
+// that within one evaluation it gives the same for the same arguments.
+type Results = HashMap<String, Vec<(Vec<Dynamic>, Dynamic)>>;
+
 struct Frame {
     namespaces: HashMap<String, Slot>,
+    results: RefCell<Results>,
     settings: RefCell<Vec<Option<Dynamic>>>,
     missing: RefCell<Option<String>>,
     comparisons: RefCell<Option<Vec<Comparison>>>,
@@ -149,8 +155,9 @@ fn kind(value: &Dynamic) -> &'static str {
     }
 }
 
-/// An engine that knows the language's operators and functions, but no function of a policy file yet.
-pub(super) fn engine() -> Engine {
+/// An engine that knows the language's operators and functions and the fields of the namespaces, but no function of a
+/// policy file yet.
+pub(super) fn engine(namespaces: &BTreeMap<String, Field>) -> Engine {
     let mut engine = Engine::new_raw();
     // Constant folding would skip the strict comparisons; fast operators would skip them too.
     engine.set_optimization_level(rhai::OptimizationLevel::None);
@@ -180,6 +187,14 @@ pub(super) fn engine() -> Engine {
 
     engine.register_type_with_name::<Node>("record");
     engine.register_indexer_get(|node: &mut Node, field: ImmutableString| read_field(node, &field));
+    // The indexer alone would do; but Rhai looks for a getter first, and composing the error that there is none costs more
+    // than the read.
+    let mut names = BTreeSet::new();
+    field_names(namespaces, &mut names);
+    for name in names {
+        let field = name.to_owned();
+        engine.register_get(name, move |node: &mut Node| read_field(node, &field));
+    }
     engine.register_fn("len", |node: &mut Node| node.0.fields.len() as INT);
     engine.register_fn("contains", |node: &mut Node, row: ImmutableString| node.0.fields.contains_key(row.as_str()));
 
@@ -198,24 +213,48 @@ pub(super) fn engine() -> Engine {
     engine
 }
 
+fn field_names<'a>(fields: &'a BTreeMap<String, Field>, names: &mut BTreeSet<&'a str>) {
+    fn of_type<'a>(ty: &'a Type, names: &mut BTreeSet<&'a str>) {
+        match ty {
+            Type::List(item) | Type::Rows(item) => of_type(item, names),
+            Type::Record(record) => field_names(&record.fields, names),
+            _ => {}
+        }
+    }
+    for (name, field) in fields {
+        names.insert(name);
+        of_type(&field.ty, names);
+    }
+}
+
 /// Makes a function of a policy file callable. The body sees the namespaces and its parameters.
 pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec<String>, body: AST) {
     let types = vec![std::any::TypeId::of::<Dynamic>(); parameters.len()];
     let called = name.to_owned();
     engine.register_raw_fn(name, types, move |context: NativeCallContext, arguments: &mut [&mut Dynamic]| {
+        let arguments: Vec<Dynamic> = arguments.iter_mut().map(|argument| argument.take()).collect();
+        if arguments.iter().any(Dynamic::is_unit) {
+            return Err(failed(UNKNOWN_OPERAND));
+        }
+        if let Some(result) = remembered(&called, &arguments) {
+            return Ok(result);
+        }
         let mut scope = Scope::new();
-        for (parameter, argument) in parameters.iter().zip(arguments.iter_mut()) {
-            if argument.is_unit() {
-                return Err(failed(UNKNOWN_OPERAND));
-            }
-            scope.push_constant_dynamic(parameter.as_str(), argument.take());
+        for (parameter, argument) in parameters.iter().zip(&arguments) {
+            scope.push_constant_dynamic(parameter.as_str(), argument.clone());
         }
         with_frame(|frame| frame.depth.set(frame.depth.get() + 1));
         let result = context.engine().eval_ast_with_scope::<Dynamic>(&mut scope, &body);
         with_frame(|frame| frame.depth.set(frame.depth.get().saturating_sub(1)));
         match result {
             Ok(value) if value.is_unit() => Err(failed(UNKNOWN_OPERAND)),
-            Ok(value) => Ok(value),
+            Ok(value) => {
+                with_frame(|frame| {
+                    let mut results = frame.results.borrow_mut();
+                    results.entry(called.clone()).or_default().push((arguments, value.clone()));
+                });
+                Ok(value)
+            }
             // The position counts in the function's own text, so it is said in words.
             Err(error) => match is_unknown(&error) {
                 true => Err(failed(UNKNOWN_OPERAND)),
@@ -223,6 +262,33 @@ pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec
             },
         }
     });
+}
+
+fn remembered(function: &str, arguments: &[Dynamic]) -> Option<Dynamic> {
+    with_frame(|frame| {
+        let results = frame.results.borrow();
+        let known = results.get(function)?;
+        let found = known.iter().find(|(given, _)| given.iter().zip(arguments).all(|(a, b)| identical(a, b)));
+        found.map(|(_, result)| result.clone())
+    })
+    .flatten()
+}
+
+// Equal beyond doubt: the same number, text or truth, or one and the same node.
+fn identical(a: &Dynamic, b: &Dynamic) -> bool {
+    if let (Ok(x), Ok(y)) = (a.as_int(), b.as_int()) {
+        return x == y;
+    }
+    if let (Some(x), Some(y)) = (a.read_lock::<Node>(), b.read_lock::<Node>()) {
+        return Arc::ptr_eq(&x.0, &y.0);
+    }
+    if let (Ok(x), Ok(y)) = (a.as_float(), b.as_float()) {
+        return x == y;
+    }
+    if let (Ok(x), Ok(y)) = (a.as_bool(), b.as_bool()) {
+        return x == y;
+    }
+    matches!((a.as_immutable_string_ref(), b.as_immutable_string_ref()), (Ok(x), Ok(y)) if *x == *y)
 }
 
 fn read_field(node: &Node, field: &str) -> Result<Dynamic, Box<EvalAltResult>> {
@@ -328,6 +394,7 @@ impl<'a> Evaluation<'a> {
     pub(super) fn new(engine: &'a Engine, namespaces: HashMap<String, Slot>, settings: usize) -> Self {
         let frame = Frame {
             namespaces,
+            results: RefCell::default(),
             settings: RefCell::new(vec![None; settings]),
             missing: RefCell::new(None),
             comparisons: RefCell::new(None),

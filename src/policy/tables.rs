@@ -66,8 +66,8 @@ pub fn read(name: &str, entry: &DataEntry, document: &Document) -> Result<Table,
     }
 }
 
-// A row: its name, and its cells for expressions and as JSON.
-type TypedRow = (String, Node, Value);
+// A row's name, its form for expressions, and its cells as JSON.
+type Row = (String, Node, Value);
 
 struct Reader<'a> {
     name: &'a str,
@@ -126,7 +126,7 @@ impl Reader<'_> {
     }
 
     // Types the columns over all rows, then makes a node of each row. Rows of a map know their own name.
-    fn rows(&mut self, rows: &[(String, String, &Value)], named: bool) -> Option<(Arc<Record>, Vec<TypedRow>)> {
+    fn rows(&mut self, rows: &[(String, String, &Value)], named: bool) -> Option<(Arc<Record>, Vec<Row>)> {
         let mut columns: BTreeMap<String, Type> = BTreeMap::new();
         let mut read: Vec<(String, Map<String, Value>)> = Vec::new();
         for (name, pointer, row) in rows {

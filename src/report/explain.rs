@@ -387,7 +387,7 @@ impl Explainer<'_> {
     fn fact(&self, name: &str, spec: &vocabulary::FactSpec) -> FactExplanation {
         let generic = vocabulary::generic(name);
         let reads = |derivation: &Derivation| {
-            let mut names = derivation.considered.iter().flat_map(|considered| &considered.reads);
+            let mut names = derivation.considered.iter().flat_map(|considered| considered.reads.iter());
             names.any(|read| vocabulary::generic(read) == generic)
         };
         let set = self.plan.settings.iter().map(|(name, setting)| (name, &setting.derivation));

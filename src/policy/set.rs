@@ -1,0 +1,304 @@
+//! The checked form of policies: what [`compile`](super::compile()) gives and the engine evaluates.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use serde_json::Value;
+
+use super::tables::Table;
+use super::template::Template;
+use crate::diag::{Code, Finding, Severity, Span};
+use crate::expr::{Expr, Field, Language, Read, Slot};
+use crate::settings::SETTINGS;
+use crate::target::Target;
+
+/// Layers from here on belong to the site and the user: they may expire, and need no source.
+pub const FIRST_OVERRIDE_LAYER: u8 = 80;
+
+/// The policies of one run: checked, compiled and ordered.
+#[derive(Debug)]
+pub struct PolicySet {
+    /// The language with all functions of the files.
+    pub language: Language,
+    /// Types of the namespaces.
+    pub types: BTreeMap<String, Field>,
+    /// The tables and constants at run time.
+    pub data: Slot,
+    /// The policies, by layer, file and place.
+    pub policies: Vec<Policy>,
+    /// The checks, by layer, file and place.
+    pub checks: Vec<Check>,
+    /// The targets, by id.
+    pub targets: Vec<Target>,
+    /// Settings that are decided together, in an order in which each group only reads earlier ones.
+    pub groups: Vec<Vec<usize>>,
+    /// First 16 hexadecimal digits of the SHA-256 of all files' names and texts.
+    pub hash: String,
+    /// Warnings about the files.
+    pub findings: Vec<Finding>,
+    pub(super) tables: BTreeMap<String, Table>,
+    pub(super) parts: Vec<Vec<Part>>,
+}
+
+/// One policy.
+#[derive(Debug)]
+pub struct Policy {
+    /// Its id.
+    pub id: String,
+    /// Its layer.
+    pub layer: u8,
+    /// Where it stands: the `id`.
+    pub span: Span,
+    /// Why it is right.
+    pub why: Option<String>,
+    /// Where its numbers come from.
+    pub source: Option<String>,
+    /// Condition; `None` means always.
+    pub when: Option<Expr>,
+    /// Settings that it gives a value.
+    pub values: Vec<ValueRule>,
+    /// Choices that it makes.
+    pub chooses: Vec<Choose>,
+    /// Bounds that it sets.
+    pub limits: Vec<LimitRule>,
+    /// The last day on which it counts.
+    pub expires: Option<Date>,
+}
+
+/// A literal, or an expression.
+#[derive(Clone, Debug)]
+pub enum Operand {
+    /// As it stands in the file, in the canonical unit.
+    Literal(Value),
+    /// Evaluated for each machine.
+    Expr(Box<Expr>),
+}
+
+impl Operand {
+    /// The expression, if it is one.
+    pub fn expr(&self) -> Option<&Expr> {
+        match self {
+            Self::Expr(expr) => Some(expr),
+            Self::Literal(_) => None,
+        }
+    }
+}
+
+/// `set` or `derive` of one setting.
+#[derive(Debug)]
+pub struct ValueRule {
+    /// Index of the setting.
+    pub setting: usize,
+    /// The key in the file.
+    pub span: Span,
+    /// The value.
+    pub value: Operand,
+}
+
+/// `choose`.
+#[derive(Debug)]
+pub struct Choose {
+    /// The setting's name, or the choice's own.
+    pub name: String,
+    /// The key in the file.
+    pub span: Span,
+    /// What there is to choose from.
+    pub candidates: Candidates,
+    /// Condition on `it`.
+    pub such_that: Expr,
+    /// Settings that it decides.
+    pub into: Vec<Into>,
+    /// By setting index, what to take when no candidate will do.
+    pub otherwise: Option<Vec<(usize, Value)>>,
+}
+
+/// What a choice has to choose from.
+#[derive(Debug)]
+pub enum Candidates {
+    /// Literals, in canonical units.
+    Literals(Vec<Value>),
+    /// An expression that gives a list.
+    Expr(Expr),
+}
+
+/// One setting that a choice decides.
+#[derive(Debug)]
+pub struct Into {
+    /// Index of the setting.
+    pub setting: usize,
+    /// The value for a candidate `it`; `None` when the candidate itself is the value.
+    pub value: Option<Expr>,
+    /// When the value is just a field of the candidate: that field.
+    pub field: Option<String>,
+}
+
+/// `limit` of one setting.
+#[derive(Debug)]
+pub struct LimitRule {
+    /// Index of the setting.
+    pub setting: usize,
+    /// The key in the file.
+    pub span: Span,
+    /// Smallest value.
+    pub at_least: Option<Operand>,
+    /// Largest value.
+    pub at_most: Option<Operand>,
+    /// The only values.
+    pub one_of: Option<Operand>,
+}
+
+/// One check.
+#[derive(Debug)]
+pub struct Check {
+    /// Its id, the code of its finding.
+    pub id: String,
+    /// Its layer.
+    pub layer: u8,
+    /// Where it stands: the `id`.
+    pub span: Span,
+    /// Condition; `None` means always.
+    pub when: Option<Expr>,
+    /// What must be true.
+    pub assert: Expr,
+    /// How serious it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: Template,
+    /// What to do.
+    pub help: Option<Template>,
+    /// Why it is asked.
+    pub why: Option<String>,
+}
+
+/// A policy's part in deciding a setting.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Index of the policy.
+    pub policy: usize,
+    /// What it contributes.
+    pub contribution: Contribution,
+    /// The condition and the expression as written; `None` for an unconditional literal.
+    pub text: Option<Arc<str>>,
+    /// The facts (`gpu.vram.total`), settings (`settings.…`) and tables (`data.…`) that it reads.
+    pub reads: Arc<[String]>,
+}
+
+/// How a policy takes part in deciding a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contribution {
+    /// Its value rule of that index.
+    Value(usize),
+    /// Its choice of that index.
+    Choose(usize),
+    /// Its limit of that index.
+    Limit(usize),
+}
+
+impl PolicySet {
+    /// The policies that take part in deciding a setting, in their order.
+    pub fn parts(&self, setting: usize) -> &[Part] {
+        &self.parts[setting]
+    }
+
+    /// A table or constant of `data:` as JSON, quantities in canonical units.
+    pub fn table(&self, name: &str) -> Option<&Value> {
+        self.tables.get(name).map(|table| &table.value)
+    }
+
+    /// What an expression reads, the functions it calls included: facts and settings.
+    pub fn reads(&self, expr: &Expr) -> BTreeSet<Read> {
+        self.language.all_reads(expr)
+    }
+}
+
+// Who takes part in deciding each setting.
+pub(super) fn parts(policies: &[Policy], language: &Language) -> Vec<Vec<Part>> {
+    let mut by_setting = vec![Vec::new(); SETTINGS.len()];
+    for (p, policy) in policies.iter().enumerate() {
+        let part = |contribution| policy.part(p, contribution, language);
+        for (i, rule) in policy.values.iter().enumerate() {
+            by_setting[rule.setting].push(part(Contribution::Value(i)));
+        }
+        for (i, choose) in policy.chooses.iter().enumerate() {
+            for into in &choose.into {
+                by_setting[into.setting].push(part(Contribution::Choose(i)));
+            }
+        }
+        for (i, rule) in policy.limits.iter().enumerate() {
+            by_setting[rule.setting].push(part(Contribution::Limit(i)));
+        }
+    }
+    by_setting
+}
+
+impl Check {
+    /// The code of its finding.
+    pub fn code(&self) -> Code {
+        Code::of_check(&self.id)
+    }
+}
+
+impl Policy {
+    /// The key that names the setting.
+    pub fn span_of(&self, contribution: Contribution) -> &Span {
+        match contribution {
+            Contribution::Value(i) => &self.values[i].span,
+            Contribution::Choose(i) => &self.chooses[i].span,
+            Contribution::Limit(i) => &self.limits[i].span,
+        }
+    }
+
+    // The expressions of one part, without the condition.
+    pub(super) fn expressions(&self, contribution: Contribution) -> Vec<&Expr> {
+        match contribution {
+            Contribution::Value(i) => self.values[i].value.expr().into_iter().collect(),
+            Contribution::Choose(i) => {
+                let choose = &self.chooses[i];
+                let candidates = match &choose.candidates {
+                    Candidates::Expr(expr) => Some(expr),
+                    Candidates::Literals(_) => None,
+                };
+                let into = choose.into.iter().filter_map(|into| into.value.as_ref());
+                candidates.into_iter().chain([&choose.such_that]).chain(into).collect()
+            }
+            Contribution::Limit(i) => {
+                let rule = &self.limits[i];
+                let bounds = [&rule.at_least, &rule.at_most, &rule.one_of].into_iter().flatten();
+                bounds.filter_map(Operand::expr).collect()
+            }
+        }
+    }
+
+    fn part(&self, index: usize, contribution: Contribution, language: &Language) -> Part {
+        let expressions = self.expressions(contribution);
+        let read = self.when.iter().chain(expressions.iter().copied()).flat_map(|expr| language.all_reads(expr));
+        let reads: BTreeSet<String> = read.filter_map(|read| read.name()).collect();
+        let shown = match contribution {
+            // The fields of a row explain themselves; its condition does not.
+            Contribution::Choose(i) => vec![&self.chooses[i].such_that],
+            Contribution::Value(_) | Contribution::Limit(_) => expressions,
+        };
+        let when = self.when.iter().map(|when| format!("when {}", when.text().trim()));
+        let lines: Vec<String> = when.chain(shown.iter().map(|expr| expr.text().trim().to_owned())).collect();
+        let text = (!lines.is_empty()).then(|| lines.join("\n").into());
+        Part { policy: index, contribution, text, reads: reads.into_iter().collect() }
+    }
+
+    // How it takes part in deciding a setting.
+    pub(super) fn contributions(&self, setting: usize) -> impl Iterator<Item = Contribution> {
+        let values = self.values.iter().enumerate().filter(move |(_, rule)| rule.setting == setting);
+        let chooses = self.chooses.iter().enumerate();
+        let chooses = chooses.filter(move |(_, choose)| choose.into.iter().any(|into| into.setting == setting));
+        let limits = self.limits.iter().enumerate().filter(move |(_, rule)| rule.setting == setting);
+        let values = values.map(|(i, _)| Contribution::Value(i));
+        values.chain(chooses.map(|(i, _)| Contribution::Choose(i))).chain(limits.map(|(i, _)| Contribution::Limit(i)))
+    }
+
+    /// The settings that it gives a value or a limit.
+    pub fn settings(&self) -> BTreeSet<usize> {
+        let values = self.values.iter().map(|rule| rule.setting);
+        let chooses = self.chooses.iter().flat_map(|choose| choose.into.iter().map(|into| into.setting));
+        values.chain(chooses).chain(self.limits.iter().map(|rule| rule.setting)).collect()
+    }
+}

@@ -1,0 +1,49 @@
+//! What tests and benchmarks share: the machines of `tests/machines/` and the shipped policies.
+#![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use wan22_policy::diag::Source;
+use wan22_policy::engine::{Question, evaluate};
+use wan22_policy::facts::workload::Workload;
+use wan22_policy::facts::{Facts, Origin, file};
+use wan22_policy::plan::Plan;
+use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, compile, load};
+use wan22_policy::yaml;
+
+/// The machine that the seed report describes.
+pub const REFERENCE: &str = "rtx-4080-16g-128g-5995wx-nps4";
+
+/// The shipped policy files.
+pub static FILES: LazyLock<Vec<LoadedFile>> = LazyLock::new(|| load(&LoadOptions::default()).unwrap().0);
+/// The shipped policies.
+pub static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| compile(&FILES).unwrap());
+
+/// A machine file with a workload.
+pub fn read_machine(path: &Path, workload: &str) -> Facts {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut facts = file::read(&yaml::parse(Source::new(path.display().to_string(), text)).unwrap()).unwrap();
+    workload.parse::<Workload>().unwrap().record(&mut facts);
+    facts.know("workload.goal", "balanced", Origin::User);
+    facts
+}
+
+/// A machine of `tests/machines/` by its name.
+pub fn machine(name: &str, workload: &str) -> Facts {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    read_machine(&root.join(format!("tests/machines/{name}.yaml")), workload)
+}
+
+/// The question without pins, on a fixed day.
+pub fn question(pins: BTreeMap<usize, Value>) -> Question {
+    Question { pins, as_of: "2026-11-23".parse().unwrap() }
+}
+
+/// The plan without pins.
+pub fn plan(set: &PolicySet, facts: &Facts) -> Plan {
+    evaluate(set, facts, &question(BTreeMap::new()))
+}
