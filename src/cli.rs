@@ -1,6 +1,6 @@
 //! The command line: arguments → the library → what is printed, and the exit code.
 //!
-//! One module for each command; what several share stands in [`options`], [`question`] and [`installation`]. Only this
+//! One module for each command; what several share stands in `options`, `question` and `installation`. Only this
 //! module and those below it print and end the program.
 
 use std::ffi::OsString;
@@ -42,8 +42,9 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// When to use colours; NO_COLOR in the environment means never
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto, help_heading = "Output")]
+    /// Whether to use colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Color::Auto)]
+    #[arg(help_heading = "Output", hide_possible_values = true)]
     color: Color,
 }
 

@@ -62,8 +62,15 @@ impl Format {
     }
 }
 
+// What the schema is stands before what it holds.
 fn schema<T: JsonSchema>() -> Value {
-    schema_for!(T).to_value()
+    let Value::Object(mut generated) = schema_for!(T).to_value() else { return Value::Null };
+    let mut schema = Map::new();
+    for key in ["$schema", "title", "description"] {
+        schema.extend(generated.shift_remove(key).map(|value| (key.to_owned(), value)));
+    }
+    schema.append(&mut generated);
+    Value::Object(schema)
 }
 
 // The tree of facts below the `facts` of a facts file.

@@ -19,7 +19,7 @@ use crate::report::json::{self, FindingsReport};
 pub struct Check {
     /// Directories of policies, as for --policies
     #[arg(value_name = "DIR")]
-    directories: Vec<PathBuf>,
+    more: Vec<PathBuf>,
 
     #[command(flatten)]
     policies: PolicyOptions,
@@ -31,7 +31,7 @@ pub struct Check {
 impl Check {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let mut options = self.policies.clone();
-        options.directories.extend(self.directories.iter().cloned());
+        options.directories.extend(self.more.iter().cloned());
         let (found, summary) = match options.compile_all() {
             Ok(set) => {
                 let (policies, checks, targets) = (set.policies.len(), set.checks.len(), set.targets.len());

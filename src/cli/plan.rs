@@ -66,8 +66,11 @@ impl Plan {
             let paint = screen.paint;
             let mut text = human::plan::render(&answer.plan, &answer.facts, paint);
             text += &findings::render(&found, paint);
+            if !found.is_empty() && !records.is_empty() {
+                text.push('\n');
+            }
             for record in records {
-                text += &format!("\n{}", human::changes::render(&record.file, &record.changes, paint));
+                text += &human::changes::render(&record.file, &record.changes, paint);
             }
             screen.print(&text)?;
         }

@@ -24,6 +24,7 @@ pub const SCHEMA: &str = "wan22-policy/facts/v1";
 #[serde(deny_unknown_fields)]
 pub struct FactsFile {
     /// Name and version of this format: `wan22-policy/facts/v1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// Where the numbers come from, when the file was written by hand or edited.
     #[serde(default, skip_serializing_if = "Option::is_none")]

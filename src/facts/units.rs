@@ -99,8 +99,8 @@ impl Unit {
         match self {
             Self::Bytes => show_bytes(value),
             Self::BytesPerSecond => format!("{} GB/s", trim(value / 1e9, 1)),
-            Self::Pixels => format!("{number} px"),
-            Self::Count => number.to_string(),
+            Self::Pixels => format!("{} px", trim(value, 2)),
+            Self::Count => trim(value, 2),
             Self::Ratio => format!("{} %", trim(value * 100.0, 2)),
             Self::Seconds => show_seconds(value),
             Self::Celsius => format!("{} °C", trim(value, 1)),
@@ -272,5 +272,6 @@ mod tests {
         assert_eq!(shown(259_200.0, Unit::Seconds), "72 h");
         assert_eq!(shown(90.0, Unit::Seconds), "1.5 min");
         assert_eq!(shown(0.95, Unit::Ratio), "95 %");
+        assert_eq!(shown(384.0, Unit::Pixels), "384 px");
     }
 }

@@ -26,6 +26,7 @@ pub const SCHEMA: &str = "wan22-policy/explain/v1";
 #[serde(deny_unknown_fields)]
 pub struct ExplainReport {
     /// Name and version of this format: `wan22-policy/explain/v1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// The name that was asked about.
     pub name: String,
@@ -112,7 +113,10 @@ pub struct ConsideredRecord {
     /// The value that it gives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// Its condition and expression as written.
+    /// Its condition as written; absent when it always counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The expression that gives the value, or the condition on a candidate; absent for a literal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
     /// What it reads.
@@ -311,25 +315,35 @@ impl Explainer<'_> {
     }
 
     fn considered(&self, considered: &Considered) -> ConsideredRecord {
+        let policy = self.set.policies.iter().find(|policy| policy.id == considered.policy.id);
+        let when = policy.and_then(|policy| policy.when.as_ref());
         let (outcome, value, because) = match &considered.outcome {
             Outcome::Won(value) => (OutcomeRecord::Won, Some(value.clone()), Vec::new()),
             Outcome::Beaten(value) => (OutcomeRecord::Beaten, Some(value.clone()), Vec::new()),
             Outcome::NotMatched(comparisons) => {
-                let when = self.set.policies.iter().find(|policy| policy.id == considered.policy.id);
-                let when = when.and_then(|policy| policy.when.as_ref());
                 (OutcomeRecord::NotMatched, None, when.map(|when| unmet(when, comparisons)).unwrap_or_default())
             }
             Outcome::Unknown { name, reason } => {
                 (OutcomeRecord::Unknown, None, vec![format!("`{name}` is unknown: {reason}")])
             }
             Outcome::Expired(last) => (OutcomeRecord::Expired, None, vec![format!("it expired on {last}")]),
-            Outcome::Failed => (OutcomeRecord::Failed, None, vec!["a finding of `plan` says more".to_owned()]),
+            Outcome::Failed => {
+                (OutcomeRecord::Failed, None, vec!["it failed, or none of its candidates would do".to_owned()])
+            }
+        };
+        // The text of both begins with the condition.
+        let when = when.map(|when| when.text().trim().to_owned());
+        let text = considered.text.as_deref().unwrap_or_default();
+        let expression = match &when {
+            Some(when) => text.strip_prefix("when ").and_then(|text| text.strip_prefix(when.as_str())).unwrap_or(text),
+            None => text,
         };
         ConsideredRecord {
             policy: (&considered.policy).into(),
             outcome,
             value,
-            expression: considered.text.as_deref().map(str::to_owned),
+            expression: Some(expression.trim().to_owned()).filter(|text| !text.is_empty()),
+            when,
             reads: considered.reads.iter().flat_map(|name| self.read(name)).collect(),
             because,
         }
@@ -427,18 +441,13 @@ fn explain_limit(limit: &Limited, spec: &SettingSpec) -> LimitRecord {
 
 // The comparisons that made a condition false: those that do not hold, or all when it is their opposite that is wanted.
 fn unmet(when: &Expr, comparisons: &[Comparison]) -> Vec<String> {
-    let failed = comparisons.iter().filter(|comparison| !comparison.holds);
-    let failed: Vec<String> = failed
-        .map(|comparison| Failed { unit: when.unit_of(comparison), comparison: comparison.clone() }.describe())
-        .collect();
-    if !failed.is_empty() {
-        return failed;
-    }
-    let holds = |comparison: &Comparison| {
+    let all_hold = comparisons.iter().all(|comparison| comparison.holds);
+    let describe = |comparison: &Comparison| {
         let shown = |value: &Value| show(value, when.unit_of(comparison));
-        format!("{} {} {} holds", shown(&comparison.left), comparison.operator, shown(&comparison.right))
+        let verdict = if comparison.holds { "holds" } else { "does not hold" };
+        format!("{} {} {} {verdict}", shown(&comparison.left), comparison.operator, shown(&comparison.right))
     };
-    comparisons.iter().map(holds).collect()
+    comparisons.iter().filter(|comparison| all_hold || !comparison.holds).map(describe).collect()
 }
 
 impl From<&PolicyRef> for PolicyRecord {

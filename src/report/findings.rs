@@ -68,9 +68,21 @@ mod tests {
     #[test]
     fn a_finding_shows_its_line() {
         let source = Source::new("20-a.yaml", "policies:\n  - id: a\n    when: gpu.vrm > 1\n");
-        let span = Span { source, range: 32..35 };
+        let span = Span { source, range: 34..37 };
         let finding = Finding::error("unknown-fact", "unknown fact `gpu.vrm`");
         let finding = finding.at(span, "no such fact").help("did you mean `gpu.vram`?");
-        insta::assert_snapshot!(render(&[finding, Finding::note("driver-missing", "no driver")], Paint::default()), @"");
+        insta::assert_snapshot!(render(&[finding, Finding::note("driver-missing", "no driver")], Paint::default()), @"
+        error[unknown-fact]: unknown fact `gpu.vrm`
+         --> 20-a.yaml:3:15
+          |
+        3 |     when: gpu.vrm > 1
+          |               ^^^ no such fact
+          |
+          = help: did you mean `gpu.vram`?
+
+        note[driver-missing]: no driver
+
+        1 error, 1 note
+        ");
     }
 }

@@ -25,6 +25,7 @@ pub const FINDINGS: &str = "wan22-policy/findings/v1";
 #[serde(deny_unknown_fields)]
 pub struct PlanReport {
     /// Name and version of this format: `wan22-policy/plan/v1`.
+    #[schemars(extend("const" = PLAN))]
     pub schema: String,
     /// Hash of all policy files: first 16 hexadecimal digits of a SHA-256.
     pub policy_hash: String,
@@ -139,6 +140,7 @@ impl From<&Setting> for SettingRecord {
 #[serde(deny_unknown_fields)]
 pub struct ApplyReport {
     /// Name and version of this format: `wan22-policy/apply/v1`.
+    #[schemars(extend("const" = APPLY))]
     pub schema: String,
     /// Which command it was.
     pub command: ApplyCommand,
@@ -233,6 +235,7 @@ pub struct Drift {
 #[serde(deny_unknown_fields)]
 pub struct FindingsReport {
     /// Name and version of this format: `wan22-policy/findings/v1`.
+    #[schemars(extend("const" = FINDINGS))]
     pub schema: String,
     /// Everything there is to say.
     pub findings: Vec<FindingRecord>,

@@ -71,6 +71,7 @@ fn render_setting(name: &str, setting: &SettingExplanation, paint: Paint) -> Str
             Some(Origin::Otherwise) => "otherwise",
             _ => "derived",
         };
+        text += &section("when", considered.when.as_deref());
         text += &section(how, considered.expression.as_deref());
         text += &reads(&considered.reads, paint);
     }
@@ -127,7 +128,7 @@ fn other(considered: &ConsideredRecord, unit: Option<Unit>, paint: Paint) -> Str
         OutcomeRecord::NotMatched => "does not match".to_owned(),
         OutcomeRecord::Unknown => "not applicable".to_owned(),
         OutcomeRecord::Expired => "does not count".to_owned(),
-        OutcomeRecord::Failed => "failed".to_owned(),
+        OutcomeRecord::Failed => "gives nothing".to_owned(),
     };
     let because = if considered.because.is_empty() {
         String::new()
@@ -140,10 +141,8 @@ fn other(considered: &ConsideredRecord, unit: Option<Unit>, paint: Paint) -> Str
         paint.bold(&policy.id),
         paint.faint(&place(&policy.at))
     );
-    if considered.outcome == OutcomeRecord::NotMatched
-        && let Some(when) = considered.expression.as_deref().and_then(|text| text.lines().next())
-    {
-        text += &format!("      {when}\n");
+    if let (OutcomeRecord::NotMatched, Some(when)) = (considered.outcome, &considered.when) {
+        text += &format!("      when {}\n", wrap(when, WIDTH, 6));
     }
     text
 }
@@ -175,17 +174,20 @@ fn reads(reads: &[ReadRecord], paint: Paint) -> String {
     let mut table = Table::default();
     for (i, read) in reads.iter().enumerate() {
         let label = if i == 0 { "reads   " } else { "" };
-        table.row([label.to_owned(), read.name.clone(), read_value(read), read.origin.clone().unwrap_or_default()]);
+        let [name, value, origin] = read_cells(read);
+        table.row([label.to_owned(), name, value, origin]);
     }
     table.render(paint, 3)
 }
 
-fn read_value(read: &ReadRecord) -> String {
-    match (&read.value, &read.reason) {
+// The name, the value, and where it comes from or why it is unknown.
+fn read_cells(read: &ReadRecord) -> [String; 3] {
+    let value = match (&read.value, &read.reason) {
         (Some(value), _) => show(value, read.unit),
-        (None, Some(reason)) => format!("unknown: {reason}"),
+        (None, Some(_)) => "unknown".to_owned(),
         (None, None) => String::new(),
-    }
+    };
+    [read.name.clone(), value, read.origin.as_ref().or(read.reason.as_ref()).cloned().unwrap_or_default()]
 }
 
 fn render_fact(fact: &FactExplanation, paint: Paint) -> String {
@@ -196,9 +198,12 @@ fn render_fact(fact: &FactExplanation, paint: Paint) -> String {
     let mut text = format!("  {}\n  {}; {stability}\n\n", wrap(&fact.description, WIDTH, 2), fact.ty.describe());
     let mut table = Table::default();
     for read in &fact.known {
-        table.row([read.name.clone(), read_value(read), read.origin.clone().unwrap_or_default()]);
+        table.row(read_cells(read));
     }
     text += &table.render(paint, 2);
+    if fact.known.is_empty() {
+        text += "  there is none on this machine\n";
+    }
     if !fact.read_by.is_empty() {
         text += &format!("\n  read by the policies of {}\n", wrap(&fact.read_by.join(", "), WIDTH, 2));
     }

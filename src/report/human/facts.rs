@@ -49,12 +49,14 @@ fn family(name: &str) -> String {
     name.split('.').next().unwrap_or(name).to_owned()
 }
 
-// The place in the table of facts, records one after the other.
-fn place(name: &str) -> (usize, Vec<usize>) {
-    let generic = vocabulary::generic(name);
-    let row = FACTS.iter().position(|spec| spec.name == generic).unwrap_or(FACTS.len());
+// The place in the table of facts; the records of a list stand one after the other.
+fn place(name: &str) -> (usize, Vec<usize>, usize) {
+    let row = |name: &str| {
+        let generic = vocabulary::generic(name);
+        FACTS.iter().position(|spec| spec.name == generic).unwrap_or(FACTS.len())
+    };
     let indices = name.split('[').skip(1).filter_map(|part| part.split(']').next()?.parse().ok());
-    (row, indices.collect())
+    (row(name.split('[').next().unwrap_or(name)), indices.collect(), row(name))
 }
 
 fn value(facts: &Facts, name: &str) -> String {
