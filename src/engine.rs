@@ -260,7 +260,8 @@ impl<'a> Run<'a> {
             .into_iter()
             .map(|(part, outcome)| Considered {
                 policy: self.policy_ref(part),
-                text: part.text.clone(),
+                when: part.when.clone(),
+                expression: part.expression.clone(),
                 reads: part.reads.clone(),
                 outcome,
             })

@@ -67,9 +67,9 @@ impl Expr {
         }
     }
 
-    /// The unit in which the operands of a comparison of this expression are.
-    pub fn unit_of(&self, comparison: &Comparison) -> Option<Unit> {
-        self.units.get(&comparison.position).copied()
+    // The unit in which the operands of the operator at a line and column are.
+    fn unit_at(&self, position: (usize, usize)) -> Option<Unit> {
+        self.units.get(&position).copied()
     }
 }
 

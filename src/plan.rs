@@ -98,8 +98,10 @@ pub struct Derivation {
 pub struct Considered {
     /// The policy.
     pub policy: PolicyRef,
-    /// The condition and the expression as written.
-    pub text: Option<Arc<str>>,
+    /// The condition as written; `None` when there is none.
+    pub when: Option<Arc<str>>,
+    /// The expression as written; `None` for a literal.
+    pub expression: Option<Arc<str>>,
     /// The facts, settings and tables read.
     pub reads: Arc<[String]>,
     /// What became of it.
@@ -156,35 +158,7 @@ pub enum Verdict {
     /// It was taken.
     Taken,
     /// The condition does not hold for it: the comparisons that failed.
-    Fails(Vec<Failed>),
+    Fails(Vec<Comparison>),
     /// A limit, a pin or a higher layer excludes it.
     Excluded(String),
-}
-
-/// A comparison that did not hold, with its unit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failed {
-    /// What was compared.
-    pub comparison: Comparison,
-    /// The unit of both sides.
-    pub unit: Option<Unit>,
-}
-
-impl Failed {
-    /// `17.6 GiB <= 15.2 GiB is false: 2.4 GiB too much`.
-    pub fn describe(&self) -> String {
-        let Comparison { operator, left, right, .. } = &self.comparison;
-        let show = |value: &Value| crate::facts::units::show(value, self.unit);
-        let mut text = format!("{} {operator} {} does not hold", show(left), show(right));
-        if let (Some(l), Some(r)) = (left.as_f64(), right.as_f64()) {
-            let by = (l - r).abs();
-            let by = if left.is_i64() && right.is_i64() { Value::from(by as i64) } else { Value::from(by) };
-            match *operator {
-                "<" | "<=" => text += &format!(": {} too much", show(&by)),
-                ">" | ">=" => text += &format!(": {} short", show(&by)),
-                _ => {}
-            }
-        }
-        text
-    }
 }

@@ -11,6 +11,8 @@ use wan22_policy::diag::Finding;
 use wan22_policy::engine::evaluate;
 use wan22_policy::plan::Plan;
 use wan22_policy::policy::{LoadError, LoadOptions, What, compile, load};
+use wan22_policy::report::findings::render;
+use wan22_policy::report::paint::Paint;
 use wan22_policy::settings::SETTINGS;
 
 fn options(directory: Option<&Path>) -> LoadOptions {
@@ -72,20 +74,7 @@ fn each_bad_policy_gives_the_finding_it_is_named_for() {
         let ours: Vec<&Finding> = findings.iter().filter(ours).collect();
         assert!(!ours.is_empty(), "{code}: no finding");
         assert!(ours.iter().all(|finding| finding.code.as_str() == code), "{code}: {ours:#?}");
-        let text: Vec<String> = ours
-            .iter()
-            .map(|f| {
-                format!(
-                    "{} {}: {}\n   {:?} {:?}",
-                    f.labels.first().map(|l| l.span.at().to_string()).unwrap_or_default(),
-                    f.code,
-                    f.message,
-                    f.labels.iter().map(|l| &l.text).collect::<Vec<_>>(),
-                    f.help
-                )
-            })
-            .collect();
-        let text = text.join("\n");
-        println!("{text}");
+        let ours: Vec<Finding> = ours.into_iter().cloned().collect();
+        insta::assert_snapshot!(code, render(&ours, Paint::default()));
     }
 }

@@ -2,8 +2,7 @@
 
 use super::Run;
 use crate::diag::{Finding, Severity};
-use crate::expr::EvalError;
-use crate::plan::Failed;
+use crate::expr::{Comparison, EvalError};
 
 impl Run<'_> {
     /// Asks every check.
@@ -22,11 +21,7 @@ impl Run<'_> {
             match answer {
                 Ok((true, _)) => {}
                 Ok((false, comparisons)) => {
-                    let failed = comparisons
-                        .into_iter()
-                        .filter(|c| !c.holds)
-                        .map(|comparison| Failed { unit: check.assert.unit_of(&comparison), comparison });
-                    let by: Vec<String> = failed.map(|failed| failed.describe()).collect();
+                    let by: Vec<String> = comparisons.iter().filter(|c| !c.holds).map(Comparison::describe).collect();
                     let finding = Finding::new(check.code(), check.severity, check.message.render(&self.evaluation));
                     let help = check.help.as_ref().map(|help| help.render(&self.evaluation));
                     self.findings.push(finding.at(check.assert.span(), by.join("; ")).maybe_help(help));

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::limits::{describe_limit, within};
 use super::{Offer, Run, same};
 use crate::diag::Finding;
-use crate::expr::{Dynamic, EvalError, Node, runtime};
+use crate::expr::{Comparison, Dynamic, EvalError, Node, runtime};
 use crate::facts::units::show;
-use crate::plan::{Candidate, Failed, Limited, Origin, Outcome, Verdict};
+use crate::plan::{Candidate, Limited, Origin, Outcome, Verdict};
 use crate::policy::{Candidates, Choose, Policy};
 use crate::settings::SETTINGS;
 
@@ -68,11 +68,8 @@ impl<'a> Run<'a> {
                     return (results.collect(), tried);
                 }
                 Ok((false, comparisons)) => {
-                    let failed = comparisons
-                        .into_iter()
-                        .filter(|c| !c.holds)
-                        .map(|comparison| Failed { unit: choose.such_that.unit_of(&comparison), comparison });
-                    tried.push(Candidate { value: shown, verdict: Verdict::Fails(failed.collect()) });
+                    let failed = comparisons.into_iter().filter(|c| !c.holds).collect();
+                    tried.push(Candidate { value: shown, verdict: Verdict::Fails(failed) });
                 }
                 Err(EvalError::Unknown(name)) => {
                     return (all(&Outcome::Unknown { reason: self.reason(&name), name }), tried);
@@ -93,10 +90,11 @@ impl<'a> Run<'a> {
                 (values.iter().map(value).collect(), tried)
             }
             None => {
-                let higher = choose.into.iter().all(|into| given.contains_key(&into.setting));
-                if !higher {
-                    self.no_candidate(choose, rule, &tried);
+                if choose.into.iter().all(|into| given.contains_key(&into.setting)) {
+                    // A pin or a higher layer decides all of it, so nothing is missing.
+                    return (given.into_iter().map(|(s, value)| (s, Ok((value, Origin::Choose)))).collect(), tried);
                 }
+                self.no_candidate(choose, rule, &tried);
                 (all(&Outcome::Failed), tried)
             }
         }
@@ -241,7 +239,7 @@ pub fn describe_candidate(candidate: &Candidate) -> String {
         Verdict::Taken => format!("{value}: taken"),
         Verdict::Excluded(reason) => format!("{value}: {reason}"),
         Verdict::Fails(failed) => {
-            let failed: Vec<_> = failed.iter().map(Failed::describe).collect();
+            let failed: Vec<_> = failed.iter().map(Comparison::describe).collect();
             format!("{value}: {}", failed.join("; "))
         }
     }

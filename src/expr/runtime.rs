@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::functions::{as_float, failed};
 use super::types::{Field, Type};
+use crate::facts::units::{Unit, show};
 
 /// Most operations of one evaluation (one plan): some milliseconds.
 const MAX_OPERATIONS: u64 = 200_000;
@@ -87,8 +88,30 @@ pub struct Comparison {
     pub right: Value,
     /// Whether it was true.
     pub holds: bool,
-    /// Line and column in the expression.
-    pub position: (usize, usize),
+    /// Unit of both sides, when it is known.
+    pub unit: Option<Unit>,
+    // Line and column in the expression.
+    position: (usize, usize),
+}
+
+impl Comparison {
+    /// `17.6 GiB <= 15.2 GiB does not hold: 2.4 GiB too much`.
+    pub fn describe(&self) -> String {
+        let shown = |value: &Value| show(value, self.unit);
+        let compared = format!("{} {} {}", shown(&self.left), self.operator, shown(&self.right));
+        if self.holds {
+            return format!("{compared} holds");
+        }
+        let by = match (self.left.as_i64(), self.right.as_i64()) {
+            (Some(left), Some(right)) => left.checked_sub(right).and_then(i64::checked_abs).map(Value::from),
+            _ => self.left.as_f64().zip(self.right.as_f64()).map(|(left, right)| Value::from((left - right).abs())),
+        };
+        match (by, self.operator) {
+            (Some(by), "<" | "<=") => format!("{compared} does not hold: {} too much", shown(&by)),
+            (Some(by), ">" | ">=") => format!("{compared} does not hold: {} short", shown(&by)),
+            _ => format!("{compared} does not hold"),
+        }
+    }
 }
 
 /// Why an expression gave no value.
@@ -379,7 +402,7 @@ fn trace(operator: &'static str, a: &Dynamic, b: &Dynamic, holds: bool, position
             && let (Some(left), Some(right)) = (to_value(a), to_value(b))
         {
             let position = (position.line().unwrap_or(1), position.position().unwrap_or(1));
-            comparisons.push(Comparison { operator, left, right, holds, position });
+            comparisons.push(Comparison { operator, left, right, holds, unit: None, position });
         }
     });
 }
@@ -456,7 +479,10 @@ impl<'a> Evaluation<'a> {
     pub fn test(&self, expr: &super::Expr, locals: &[(&str, Dynamic)]) -> Result<(bool, Vec<Comparison>), EvalError> {
         *self.frame.comparisons.borrow_mut() = Some(Vec::new());
         let result = self.eval_dynamic(expr, locals);
-        let comparisons = self.frame.comparisons.take().unwrap_or_default();
+        let mut comparisons = self.frame.comparisons.take().unwrap_or_default();
+        for comparison in &mut comparisons {
+            comparison.unit = expr.unit_at(comparison.position);
+        }
         Ok((result?.as_bool().unwrap_or(false), comparisons))
     }
 }

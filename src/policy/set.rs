@@ -178,8 +178,10 @@ pub struct Part {
     pub policy: usize,
     /// What it contributes.
     pub contribution: Contribution,
-    /// The condition and the expression as written; `None` for an unconditional literal.
-    pub text: Option<Arc<str>>,
+    /// The condition as written; `None` when there is none.
+    pub when: Option<Arc<str>>,
+    /// The expression as written, a choice's condition; `None` for a literal.
+    pub expression: Option<Arc<str>>,
     /// The facts (`gpu.vram.total`), settings (`settings.…`) and tables (`data.…`) that it reads.
     pub reads: Arc<[String]>,
 }
@@ -279,10 +281,14 @@ impl Policy {
             Contribution::Choose(i) => vec![&self.chooses[i].such_that],
             Contribution::Value(_) | Contribution::Limit(_) => expressions,
         };
-        let when = self.when.iter().map(|when| format!("when {}", when.text().trim()));
-        let lines: Vec<String> = when.chain(shown.iter().map(|expr| expr.text().trim().to_owned())).collect();
-        let text = (!lines.is_empty()).then(|| lines.join("\n").into());
-        Part { policy: index, contribution, text, reads: reads.into_iter().collect() }
+        let lines: Vec<&str> = shown.iter().map(|expr| expr.text().trim()).collect();
+        Part {
+            policy: index,
+            contribution,
+            when: self.when.as_ref().map(|when| when.text().trim().into()),
+            expression: (!lines.is_empty()).then(|| lines.join("\n").into()),
+            reads: reads.into_iter().collect(),
+        }
     }
 
     // How it takes part in deciding a setting.

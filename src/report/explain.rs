@@ -8,13 +8,11 @@ use serde_json::Value;
 
 use crate::diag::{At, Severity, codes, did_you_mean};
 use crate::engine::describe_limit;
-use crate::expr::{Comparison, Expr};
+use crate::expr::Comparison;
 use crate::facts::Facts;
-use crate::facts::units::{Unit, show};
+use crate::facts::units::Unit;
 use crate::facts::vocabulary::{self, FactType, Stability};
-use crate::plan::{
-    Candidate, Considered, Derivation, Failed, Limited, Origin, Outcome, Plan, PolicyRef, Setting, Verdict,
-};
+use crate::plan::{Candidate, Considered, Derivation, Limited, Origin, Outcome, Plan, PolicyRef, Setting, Verdict};
 use crate::policy::{Check, Policy, PolicySet};
 use crate::settings::{SETTINGS, SettingSpec};
 
@@ -315,14 +313,10 @@ impl Explainer<'_> {
     }
 
     fn considered(&self, considered: &Considered) -> ConsideredRecord {
-        let policy = self.set.policies.iter().find(|policy| policy.id == considered.policy.id);
-        let when = policy.and_then(|policy| policy.when.as_ref());
         let (outcome, value, because) = match &considered.outcome {
             Outcome::Won(value) => (OutcomeRecord::Won, Some(value.clone()), Vec::new()),
             Outcome::Beaten(value) => (OutcomeRecord::Beaten, Some(value.clone()), Vec::new()),
-            Outcome::NotMatched(comparisons) => {
-                (OutcomeRecord::NotMatched, None, when.map(|when| unmet(when, comparisons)).unwrap_or_default())
-            }
+            Outcome::NotMatched(comparisons) => (OutcomeRecord::NotMatched, None, unmet(comparisons)),
             Outcome::Unknown { name, reason } => {
                 (OutcomeRecord::Unknown, None, vec![format!("`{name}` is unknown: {reason}")])
             }
@@ -331,19 +325,12 @@ impl Explainer<'_> {
                 (OutcomeRecord::Failed, None, vec!["it failed, or none of its candidates would do".to_owned()])
             }
         };
-        // The text of both begins with the condition.
-        let when = when.map(|when| when.text().trim().to_owned());
-        let text = considered.text.as_deref().unwrap_or_default();
-        let expression = match &when {
-            Some(when) => text.strip_prefix("when ").and_then(|text| text.strip_prefix(when.as_str())).unwrap_or(text),
-            None => text,
-        };
         ConsideredRecord {
             policy: (&considered.policy).into(),
             outcome,
             value,
-            expression: Some(expression.trim().to_owned()).filter(|text| !text.is_empty()),
-            when,
+            expression: considered.expression.as_deref().map(str::to_owned),
+            when: considered.when.as_deref().map(str::to_owned),
             reads: considered.reads.iter().flat_map(|name| self.read(name)).collect(),
             because,
         }
@@ -440,14 +427,9 @@ fn explain_limit(limit: &Limited, spec: &SettingSpec) -> LimitRecord {
 }
 
 // The comparisons that made a condition false: those that do not hold, or all when it is their opposite that is wanted.
-fn unmet(when: &Expr, comparisons: &[Comparison]) -> Vec<String> {
+fn unmet(comparisons: &[Comparison]) -> Vec<String> {
     let all_hold = comparisons.iter().all(|comparison| comparison.holds);
-    let describe = |comparison: &Comparison| {
-        let shown = |value: &Value| show(value, when.unit_of(comparison));
-        let verdict = if comparison.holds { "holds" } else { "does not hold" };
-        format!("{} {} {} {verdict}", shown(&comparison.left), comparison.operator, shown(&comparison.right))
-    };
-    comparisons.iter().filter(|comparison| all_hold || !comparison.holds).map(describe).collect()
+    comparisons.iter().filter(|comparison| all_hold || !comparison.holds).map(Comparison::describe).collect()
 }
 
 impl From<&PolicyRef> for PolicyRecord {
@@ -466,7 +448,7 @@ impl From<&Candidate> for CandidateRecord {
     fn from(candidate: &Candidate) -> Self {
         let because = match &candidate.verdict {
             Verdict::Taken => Vec::new(),
-            Verdict::Fails(failed) => failed.iter().map(Failed::describe).collect(),
+            Verdict::Fails(failed) => failed.iter().map(Comparison::describe).collect(),
             Verdict::Excluded(reason) => vec![reason.clone()],
         };
         Self { value: candidate.value.clone(), taken: candidate.verdict == Verdict::Taken, because }
