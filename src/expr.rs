@@ -1,6 +1,6 @@
 //! Expressions: text and the names in scope → a checked [`Expr`]; an `Expr` and a machine's facts → a value.
 //!
-//! This is the only place that says `rhai`. Rhai parses; [`check`] admits what a policy needs and types it; [`runtime`]
+//! This is the only place that says `rhai`. Rhai parses; `check` admits what a policy needs and types it; [`runtime`]
 //! evaluates on Rhai with strict comparisons, unknown facts and a budget of operations.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

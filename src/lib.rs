@@ -1,4 +1,35 @@
 //! `wan22-policy`: every setting of the Wan2.2 video models from the machine's facts and editable policies.
+//!
+//! The stages, each taking one type and giving the next. Only the ends touch the machine.
+//!
+//! | stage | takes → gives | touches the world? |
+//! |---|---|---|
+//! | [`facts`] | outputs of probes, or a facts file → [`Facts`](facts::Facts) | reads, in [`facts::probe`] only |
+//! | [`expr`] | text and the names in scope → [`Expr`](expr::Expr); an `Expr` and a machine → a value | no |
+//! | [`policy`] | YAML text → files as written → [`PolicySet`](policy::PolicySet), checked | reads policy files |
+//! | [`engine`] | a `PolicySet` and `Facts` → [`Plan`](plan::Plan) | no |
+//! | [`target`] | a `Plan` and the text of a config file → the new text | no |
+//! | [`apply`] | new texts → files on disk, or back | writes, here only |
+//! | [`report`] | any of these → text or JSON | no |
+//!
+//! [`diag`] carries what there is to say, [`yaml`] keeps the place of every key and value, [`settings`] declares what
+//! can be set. [`cli`] parses arguments and prints.
+//!
+//! ```
+//! use wan22_policy::engine::{Question, evaluate};
+//! use wan22_policy::facts::{Facts, file::override_fact};
+//! use wan22_policy::policy::{LoadOptions, compile, load};
+//!
+//! let (files, _) = load(&LoadOptions::default()).expect("the shipped policies load");
+//! let policies = compile(&files).expect("and compile");
+//! let mut facts = Facts::new("not asked");
+//! for fact in ["gpu.compute_capability=8.9", "gpu.vram.total=16376MiB", "ram.total=64GiB"] {
+//!     override_fact(&mut facts, fact).expect("the fact exists");
+//! }
+//! let question = Question { pins: Default::default(), as_of: "2026-11-23".parse().expect("a date") };
+//! let plan = evaluate(&policies, &facts, &question);
+//! assert_eq!(plan.settings["dit.dtype"].value, "bf16");
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic"))]
 
 pub mod apply;

@@ -1,6 +1,6 @@
 //! Targets: which config files a stack has, and which key takes which setting.
 //!
-//! A target is compiled from YAML ([`source`]). [`Target::changes`] turns a plan and the present text of its files into
+//! A target is compiled from YAML ([`source`]). [`TargetFile::edit`] turns a plan and the present text of its files into
 //! the new texts, key by key, and says of each setting whether it is applied, already there, clamped by the stack's own
 //! range, or cannot be expressed. Nothing here reads or writes the disk.
 
