@@ -1,4 +1,4 @@
-//! How long it takes to load the policies, to plan one machine, and to plan ten thousand different ones.
+//! How long it takes to load the policies, to plan one machine or ten thousand different ones, and to run the program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
 #[path = "../tests/common/mod.rs"]
@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::process::{Command, Stdio};
 
 use common::{REFERENCE, machine, question};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
@@ -44,5 +45,26 @@ fn machines(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, policies, machines);
+// Whole processes, as a user starts them. `lstopo` beside `facts`, where it is installed, is what that is measured against.
+fn processes(c: &mut Criterion) {
+    let program = env!("CARGO_BIN_EXE_wan22-policy");
+    let machine = format!("{}/tests/machines/{REFERENCE}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let mut group = c.benchmark_group("cold process");
+    group.sample_size(50);
+    let mut run = |name: &str, program: &str, arguments: &[&str]| {
+        let start = || Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        match start() {
+            Ok(_) => group.bench_function(name, |b| b.iter(|| start().expect("it starts"))),
+            Err(error) => {
+                eprintln!("SKIPPED: {name}: {error}");
+                return;
+            }
+        };
+    };
+    run("plan --facts FILE --format json", program, &["plan", "--facts", &machine, "--format", "json"]);
+    run("facts --format json", program, &["facts", "--format", "json"]);
+    run("lstopo --of xml", "lstopo", &["--of", "xml"]);
+}
+
+criterion_group!(benches, policies, machines, processes);
 criterion_main!(benches);
