@@ -18,11 +18,11 @@ use jiff::civil::Date;
 use serde_json::{Map, Value};
 
 use crate::diag::{Finding, Span};
-use crate::expr::{Comparison, EvalError, Evaluation, Expr, namespaces};
+use crate::expr::{Comparison, EvalError, Evaluation, Expr, Operand, namespaces};
 use crate::facts::Facts;
 use crate::facts::units::show;
 use crate::plan::{Candidate, Considered, Derivation, Limited, Origin, Outcome, Plan, PolicyRef, Setting};
-use crate::policy::{Contribution, Operand, Part, Policy, PolicySet};
+use crate::policy::{Contribution, Part, Policy, PolicySet};
 use crate::settings::{self, SETTINGS, SettingSpec};
 
 /// What the user asks besides the facts.

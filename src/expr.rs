@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 pub use rhai::Dynamic;
 use rhai::{AST, Engine, ParseErrorType, Position};
+use serde_json::Value;
 
 mod check;
 pub mod functions;
@@ -70,6 +71,25 @@ impl Expr {
     // The unit in which the operands of the operator at a line and column are.
     fn unit_at(&self, position: (usize, usize)) -> Option<Unit> {
         self.units.get(&position).copied()
+    }
+}
+
+/// A literal, or an expression.
+#[derive(Clone, Debug)]
+pub enum Operand {
+    /// As it stands in the file, in the canonical unit.
+    Literal(Value),
+    /// Evaluated for each machine.
+    Expr(Box<Expr>),
+}
+
+impl Operand {
+    /// The expression, if it is one.
+    pub fn expr(&self) -> Option<&Expr> {
+        match self {
+            Self::Expr(expr) => Some(expr),
+            Self::Literal(_) => None,
+        }
     }
 }
 

@@ -15,7 +15,6 @@ mod template;
 pub use compile::{compile, table};
 pub use load::{LoadError, LoadOptions, LoadedFile, What, load};
 pub use set::{
-    Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Operand, Part, Policy, PolicySet,
-    ValueRule,
+    Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet, ValueRule,
 };
 pub use template::Template;

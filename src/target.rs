@@ -16,10 +16,9 @@ pub mod json;
 pub mod source;
 
 use crate::diag::{At, Finding, Source, Span};
-use crate::expr::{EvalError, Evaluation, Expr, Language, Read, Type};
+use crate::expr::{EvalError, Evaluation, Expr, Language, Operand, Read, Type};
 use crate::facts::units::show;
 use crate::plan::Plan;
-use crate::policy::Operand;
 use crate::settings::SETTINGS;
 use crate::yaml::{Document, escape};
 use source::{KeyEntry, Recognition, TargetEntry, TargetFileEntry, WhenMissing};
@@ -458,8 +457,7 @@ impl Key {
         };
         let bound = |operand: &Option<Operand>| match operand {
             None => Ok(None),
-            Some(Operand::Literal(value)) => Ok(value.as_f64()),
-            Some(Operand::Expr(expr)) => evaluation.eval(expr, &[]).map(|value| value.as_f64()),
+            Some(operand) => evaluation.operand(operand).map(|value| value.as_f64()),
         };
         let (low, high) = (bound(&self.at_least)?, bound(&self.at_most)?);
         let Some(number) = value.as_f64() else { return Ok(Wanted { value, clamped: None }) };

@@ -5,9 +5,9 @@ use clap::Args;
 use super::error::CliError;
 use super::inputs::Inputs;
 use super::installation::{Installation, file_changes, file_reports, recovered};
-use super::machine::MachineOptions;
-use super::options::{OutputOptions, PolicyOptions, QuestionOptions, RootOptions, TargetOptions};
-use super::question::ask;
+
+use super::options::{OutputOptions, RootOptions, TargetOptions};
+use super::question::Ask;
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Root};
 use crate::diag::{self, Finding, FindingRecord};
@@ -37,13 +37,7 @@ pub struct Apply {
     target: TargetOptions,
 
     #[command(flatten)]
-    question: QuestionOptions,
-
-    #[command(flatten)]
-    machine: MachineOptions,
-
-    #[command(flatten)]
-    policies: PolicyOptions,
+    ask: Ask,
 
     #[command(flatten)]
     pub output: OutputOptions,
@@ -56,12 +50,12 @@ impl Apply {
             true => None,
             false => transaction::recover(&Root::open(path)?)?,
         };
-        let answer = ask(&self.machine, &self.policies, &self.question)?;
+        let answer = self.ask.answer()?;
         let installation = Installation::require(path, self.target.target.as_deref(), &answer.set)?;
         let edits = installation.edits(&answer)?;
         let mut found: Vec<Finding> = in_flight.iter().map(recovered).chain(answer.findings).collect();
         found.extend(edits.iter().flat_map(|edit| edit.findings.clone()));
-        diag::allow(&mut found, &self.question.allow);
+        diag::allow(&mut found, &self.ask.question.allow);
         let refused = diag::refuses(&found);
         let mut entry = None;
         let mut written = Vec::new();

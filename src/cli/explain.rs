@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::error::CliError;
-use super::machine::MachineOptions;
-use super::options::{OutputOptions, PolicyOptions, QuestionOptions};
-use super::question::ask;
+
+use super::options::OutputOptions;
+use super::question::Ask;
 use super::{Exit, Screen};
 use crate::report::explain::Explainer;
 use crate::report::{human, json};
@@ -27,13 +27,7 @@ pub struct Explain {
     name: String,
 
     #[command(flatten)]
-    question: QuestionOptions,
-
-    #[command(flatten)]
-    machine: MachineOptions,
-
-    #[command(flatten)]
-    policies: PolicyOptions,
+    ask: Ask,
 
     #[command(flatten)]
     pub output: OutputOptions,
@@ -41,7 +35,7 @@ pub struct Explain {
 
 impl Explain {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let answer = ask(&self.machine, &self.policies, &self.question)?;
+        let answer = self.ask.answer()?;
         let explainer = Explainer { set: &answer.set, facts: &answer.facts, plan: &answer.plan };
         let report = explainer.explain(&self.name).map_err(|help| {
             let message = format!("nothing is called `{}`", self.name);

@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::error::CliError;
 use super::installation::Installation;
-use super::machine::MachineOptions;
-use super::options::{OutputOptions, PolicyOptions, QuestionOptions, RootOptions, TargetOptions};
-use super::question::ask;
+
+use super::options::{OutputOptions, RootOptions, TargetOptions};
+use super::question::Ask;
 use super::{Exit, Screen};
 use crate::diag;
 use crate::report::json::{self, PlanReport};
@@ -29,13 +29,7 @@ pub struct Plan {
     exit_code: bool,
 
     #[command(flatten)]
-    question: QuestionOptions,
-
-    #[command(flatten)]
-    machine: MachineOptions,
-
-    #[command(flatten)]
-    policies: PolicyOptions,
+    ask: Ask,
 
     #[command(flatten)]
     root: RootOptions,
@@ -49,7 +43,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let answer = ask(&self.machine, &self.policies, &self.question)?;
+        let answer = self.ask.answer()?;
         let (path, id) = (self.root.path(), self.target.target.as_deref());
         let installation = match self.exit_code {
             true => Some(Installation::require(path, id, &answer.set)?),
@@ -58,7 +52,7 @@ impl Plan {
         let edits = installation.as_ref().map(|found| found.edits(&answer)).transpose()?.unwrap_or_default();
         let mut found = answer.findings.clone();
         found.extend(edits.iter().flat_map(|edit| edit.findings.clone()));
-        diag::allow(&mut found, &self.question.allow);
+        diag::allow(&mut found, &self.ask.question.allow);
         let records = installation.map(|found| found.records(&edits)).unwrap_or_default();
         if self.output.is_json() {
             screen.print(&json::text(&PlanReport::new(&answer.plan, &found, records)))?;

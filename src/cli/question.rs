@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use serde_json::{Map, Value};
 
 use super::error::CliError;
@@ -31,19 +32,35 @@ pub struct Answer {
     pub inputs: Inputs,
 }
 
-/// Answers what the options ask.
-pub fn ask(machine: &MachineOptions, policies: &PolicyOptions, question: &QuestionOptions) -> Result<Answer, CliError> {
-    let inputs = Inputs::new(machine, policies, question)?;
-    // The probes wait for the system while the policies compile.
-    let (facts, set) = std::thread::scope(|scope| {
-        let facts = scope.spawn(|| machine.gather());
-        let set = policies.compile();
-        (facts.join(), set)
-    });
-    let facts = facts.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-    let set = set?;
-    known_codes(&question.allow, &set)?;
-    answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set)
+/// What is asked: of which machine, by which policies.
+#[derive(Clone, Debug, Args)]
+pub struct Ask {
+    #[command(flatten)]
+    pub question: QuestionOptions,
+
+    #[command(flatten)]
+    pub machine: MachineOptions,
+
+    #[command(flatten)]
+    pub policies: PolicyOptions,
+}
+
+impl Ask {
+    /// Gathers the machine and answers.
+    pub fn answer(&self) -> Result<Answer, CliError> {
+        let Self { question, machine, policies } = self;
+        let inputs = Inputs::new(machine, policies, question)?;
+        // The probes wait for the system while the policies compile.
+        let (facts, set) = std::thread::scope(|scope| {
+            let facts = scope.spawn(|| machine.gather());
+            let set = policies.compile();
+            (facts.join(), set)
+        });
+        let facts = facts.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let set = set?;
+        known_codes(&question.allow, &set)?;
+        answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set)
+    }
 }
 
 /// Answers a question about a machine whose facts have been gathered.

@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{Match, Run, policy_ref, same};
 use crate::diag::Finding;
-use crate::expr::EvalError;
+use crate::expr::{EvalError, Operand};
 use crate::facts::units::show;
 use crate::plan::{Limited, PolicyRef};
-use crate::policy::{Contribution, LimitRule, Operand};
+use crate::policy::{Contribution, LimitRule};
 use crate::settings::{SETTINGS, SettingSpec};
 
 impl Run<'_> {

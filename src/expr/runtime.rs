@@ -446,6 +446,17 @@ impl<'a> Evaluation<'a> {
         })
     }
 
+    /// The value of an operand.
+    ///
+    /// # Errors
+    /// As for [`eval`](Self::eval).
+    pub fn operand(&self, operand: &super::Operand) -> Result<Value, EvalError> {
+        match operand {
+            super::Operand::Literal(value) => Ok(value.clone()),
+            super::Operand::Expr(expr) => self.eval(expr, &[]),
+        }
+    }
+
     /// Evaluates to whatever comes out, records included.
     ///
     /// # Errors

@@ -224,6 +224,24 @@ fn place_gpus(facts: &mut Facts) {
 }
 
 #[cfg(test)]
+mod testing {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    /// A folder that stands for `/`, with these files.
+    pub fn root(files: &[(&str, &str)]) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 

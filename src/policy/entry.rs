@@ -7,12 +7,12 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::load::LoadedFile;
-use super::set::{Candidates, Check, Choose, FIRST_OVERRIDE_LAYER, Into, LimitRule, Operand, Policy, ValueRule};
+use super::set::{Candidates, Check, Choose, FIRST_OVERRIDE_LAYER, Into, LimitRule, Policy, ValueRule};
 use super::source::{CheckEntry, ChooseEntry, LimitEntry, PolicyEntry};
 use super::template::Template;
 use crate::diag::{Finding, Span, did_you_mean};
 use crate::expr::namespaces;
-use crate::expr::{Expr, Language, Read, Type};
+use crate::expr::{Expr, Language, Operand, Read, Type};
 use crate::facts::vocabulary::{self, Stability};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 use crate::yaml::{Document, ScalarText, escape};

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::tables::Table;
 use super::template::Template;
 use crate::diag::{Code, Finding, Severity, Span};
-use crate::expr::{Expr, Field, Language, Read, Slot};
+use crate::expr::{Expr, Field, Language, Operand, Read, Slot};
 use crate::settings::SETTINGS;
 use crate::target::Target;
 
@@ -64,25 +64,6 @@ pub struct Policy {
     pub limits: Vec<LimitRule>,
     /// The last day on which it counts.
     pub expires: Option<Date>,
-}
-
-/// A literal, or an expression.
-#[derive(Clone, Debug)]
-pub enum Operand {
-    /// As it stands in the file, in the canonical unit.
-    Literal(Value),
-    /// Evaluated for each machine.
-    Expr(Box<Expr>),
-}
-
-impl Operand {
-    /// The expression, if it is one.
-    pub fn expr(&self) -> Option<&Expr> {
-        match self {
-            Self::Expr(expr) => Some(expr),
-            Self::Literal(_) => None,
-        }
-    }
 }
 
 /// `set` or `derive` of one setting.

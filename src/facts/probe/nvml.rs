@@ -398,19 +398,8 @@ fn choose(visible: Option<&str>, order: Option<&str>, cards: &[Card]) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use tempfile::TempDir;
-
+    use super::super::testing::root;
     use super::*;
-
-    fn root(files: &[(&str, &str)]) -> TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
 
     const BRIDGE: [(&str, &str); 2] = [
         ("sys/bus/pci/devices/0000:00:00.0/vendor", "0x8086\n"),

@@ -141,20 +141,9 @@ fn packages(root: &Path) -> Result<usize, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-    use tempfile::TempDir;
-
+    use super::super::testing::root;
     use super::*;
-
-    fn root(files: &[(&str, &str)]) -> TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        root
-    }
+    use serde_json::{Value, json};
 
     fn known(files: &[(&str, &str)], name: &str) -> Option<Value> {
         kernel(root(files).path(), None).value(name).cloned()
