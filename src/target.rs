@@ -59,6 +59,7 @@ struct Key {
     at_least: Option<Operand>,
     at_most: Option<Operand>,
     when_missing: WhenMissing,
+    why: Option<String>,
 }
 
 /// What a key of a file is about to become.
@@ -240,6 +241,7 @@ impl KeyCompiler<'_> {
             at_least: bound(&entry.at_least, "at_least")?,
             at_most: bound(&entry.at_most, "at_most")?,
             when_missing: entry.when_missing,
+            why: entry.why.clone(),
         })
     }
 }
@@ -362,7 +364,7 @@ impl TargetFile {
                 from,
                 to: Some(wanted.value),
                 status,
-                why: wanted.clamped,
+                why: wanted.clamped.or_else(|| key.why.clone().filter(|_| !equal)),
             });
         }
         for name in plan.settings.keys().filter(|name| !expressed.contains(*name)) {

@@ -124,7 +124,8 @@ impl<'a> Run<'a> {
             Candidates::Literals(values) => Ok(values.iter().map(runtime::to_dynamic).collect()),
             Candidates::Expr(expr) => match self.evaluation.eval_dynamic(expr, &[]) {
                 Ok(list) => {
-                    let items = list.into_array().unwrap_or_default();
+                    let items: Vec<Dynamic> =
+                        list.into_array().unwrap_or_default().into_iter().map(runtime::as_node).collect();
                     if items.len() > MAX_CANDIDATES {
                         let message = format!("the choice `{}` has more than {MAX_CANDIDATES} candidates", choose.name);
                         self.findings.push(Finding::error("expression-failed", message).at(expr.span(), ""));

@@ -1,7 +1,7 @@
 //! What an expression may contain, and its type: one walk over Rhai's tree.
 //!
-//! The walk is an accept-list. What a policy needs passes: literals, names, fields, indices, operators, `if`/`else`,
-//! `??`, `in`, calls of known functions, closures as arguments. Everything else is refused by name. On the way every
+//! The walk is an accept-list. What a policy needs passes: literals (numbers, texts, lists, records), names, fields,
+//! indices, operators, `if`/`else`, `??`, `in`, calls of known functions, closures as arguments. Everything else is refused by name. On the way every
 //! name is resolved, so a misspelt one is an error at load and never a silent `()`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rhai::{AST, ASTFlags, ASTNode, BinaryExpr, Expr as Tree, FnCallExpr, FnPtr, Position, Stmt, StmtBlock};
 
-use super::types::{Read, Record, Type};
+use super::types::{Field, Read, Record, Type};
 use super::{Language, functions};
 use crate::diag::{did_you_mean, nearest};
 use crate::facts::units::Unit;
@@ -42,6 +42,7 @@ pub(super) fn check(language: &Language, ast: &AST, locals: &[(String, Type)]) -
         language,
         closures,
         locals: vec![locals.iter().cloned().collect()],
+        roots: Vec::new(),
         problems: Vec::new(),
         reads: BTreeSet::new(),
         units: HashMap::new(),
@@ -88,6 +89,8 @@ struct Checker<'a> {
     language: &'a Language,
     closures: HashMap<String, Arc<Closure>>,
     locals: Vec<BTreeMap<String, Type>>,
+    // The locals at whose fields the chains under way began.
+    roots: Vec<Option<String>>,
     problems: Vec<Problem>,
     reads: BTreeSet<Read>,
     units: HashMap<(usize, usize), Unit>,
@@ -199,13 +202,24 @@ impl Checker<'_> {
             Tree::FloatConstant(..) => Type::Float(None),
             Tree::StringConstant(..) => Type::Text,
             Tree::Array(items, position) => self.array(items, *position),
+            Tree::Map(entries, _) => {
+                let fields = entries.0.iter().map(|(name, value)| {
+                    let ty = self.value(value);
+                    (name.name.to_string(), Field { ty, read: None })
+                });
+                let fields = fields.collect();
+                Type::Record(Arc::new(Record { title: "a record".to_owned(), namespace: false, fields }))
+            }
             Tree::Variable(variable, _, position) => self.name(&variable.1, *position),
             Tree::Dot(chain, flags, position) => {
                 if flags.contains(ASTFlags::NEGATED) {
                     return self.refuse("`?.`", *position);
                 }
                 let base = self.walk(&chain.lhs);
-                self.after_dot(base, &chain.rhs)
+                self.roots.push(self.root_of(&chain.lhs));
+                let ty = self.after_dot(base, &chain.rhs);
+                self.roots.pop();
+                ty
             }
             Tree::Index(chain, flags, position) => {
                 let base = self.walk(&chain.lhs);
@@ -234,7 +248,6 @@ impl Checker<'_> {
                 let what = match other {
                     Tree::Unit(_) => "`()`",
                     Tree::InterpolatedString(..) => "a text with `${…}`",
-                    Tree::Map(..) => "an object literal",
                     Tree::ThisPtr(_) => "`this`",
                     Tree::CharConstant(..) => "a character in single quotes; write a text in double quotes, which",
                     _ => "this expression",
@@ -242,6 +255,23 @@ impl Checker<'_> {
                 self.refuse(what, other.position())
             }
         }
+    }
+
+    // The local that a chain begins with.
+    fn root_of(&self, tree: &Tree) -> Option<String> {
+        match tree {
+            Tree::Variable(variable, ..) => {
+                let name = variable.1.as_str();
+                self.locals.iter().any(|locals| locals.contains_key(name)).then(|| name.to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    // Rhai binds a local to a closure by sharing it, and cannot do so while a call on a part of it is under way.
+    fn shares_receiver(&self, call: &FnCallExpr) -> Option<String> {
+        let root = self.roots.last()?.as_ref()?;
+        call.args.iter().filter_map(bound_names).flatten().find(|name| name == root)
     }
 
     fn array(&mut self, items: &[Tree], position: Position) -> Type {
@@ -364,7 +394,7 @@ impl Checker<'_> {
         let title = record.title.as_str();
         let (code, family) = match title.strip_prefix("settings") {
             Some(family) => ("unknown-setting", family.trim_start_matches('.')),
-            None if title.starts_with("data") || title.starts_with("a row of") => ("unknown-name", title),
+            None if title.starts_with("data") || title.starts_with("a ") => ("unknown-name", title),
             None => ("unknown-fact", title),
         };
         let full = |name: &str| if family.is_empty() { name.to_owned() } else { format!("{family}.{name}") };
@@ -386,6 +416,11 @@ impl Checker<'_> {
         let name = call.name.as_str();
         if call.op_token.is_some() && receiver.is_none() {
             return self.operator(name, &call.args, position);
+        }
+        if let Some(name) = self.shares_receiver(call) {
+            let message = format!("a closure cannot use `{name}` in a call on a part of `{name}` itself");
+            let help = "compare with a name from outside, or make the step a function with parameters".to_owned();
+            return self.problem("expression-syntax", position, message, Some(help));
         }
         let closure_over = match (&receiver, call.args.first()) {
             (Some(Type::List(item)), _) => Some((**item).clone()),
@@ -550,6 +585,18 @@ fn closure(tree: &Tree) -> Option<(String, usize)> {
         },
         _ => None,
     }
+}
+
+// The names from outside that are bound to a closure.
+fn bound_names(tree: &Tree) -> Option<Vec<String>> {
+    let Tree::Stmt(block) = tree else { return None };
+    let [Stmt::Share(_), Stmt::Expr(tree)] = block.statements() else { return None };
+    let Tree::FnCall(call, _) = &**tree else { return None };
+    let name = |tree: &Tree| match tree {
+        Tree::Variable(variable, ..) => Some(variable.1.to_string()),
+        _ => None,
+    };
+    Some(call.args.iter().skip(1).filter_map(name).collect())
 }
 
 fn count(parameters: usize) -> String {

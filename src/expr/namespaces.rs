@@ -239,6 +239,7 @@ mod tests {
             ("workload.model in [\"ti2v-5b\", \"t2v-a14b\"]", json!(true)),
             ("float(7) / 2 + 1", json!(4.5)),
             ("-3 + 2 ** 4 % 5", json!(-2)),
+            ("#{a: 1, b: #{c: [2]}}.b.c[0]", json!(2)),
         ];
         for (text, want) in cases {
             assert_eq!(eval(text), Ok(want), "{text}");
@@ -289,7 +290,11 @@ mod tests {
             ("if gpu.vram.total { 1 } else { 2 }", "mixed-types: `if` needs true or false, not a whole number (bytes)"),
             ("if true { 1 }", "expression-syntax: `if` without `else` has no value"),
             ("gpu?.name", "expression-syntax: `?.` cannot be used in a policy"),
-            ("#{a: 1}", "expression-syntax: an object literal cannot be used in a policy"),
+            ("#{a: 1}.b", "unknown-name: a record has no `b`"),
+            (
+                "gpus.all(|g| g.mig.instances.some(|i| i in g.mig.instances))",
+                "expression-syntax: a closure cannot use `g` in a call on a part of `g` itself",
+            ),
             ("`${1}`", "expression-syntax: a text with `${…}` cannot be used in a policy"),
             ("()", "expression-syntax: `()` cannot be used in a policy"),
             ("1..3", "expression-syntax: the operator `..` cannot be used in a policy"),

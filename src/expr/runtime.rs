@@ -190,6 +190,7 @@ pub(super) fn engine(namespaces: &BTreeMap<String, Field>) -> Engine {
     engine.set_max_operations(MAX_OPERATIONS);
     engine.set_max_string_size(64 * 1024);
     engine.set_max_array_size(16 * 1024);
+    engine.set_max_map_size(1024);
     engine.disable_symbol("eval");
     super::functions::register(&mut engine);
 
@@ -255,7 +256,7 @@ pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec
     let types = vec![std::any::TypeId::of::<Dynamic>(); parameters.len()];
     let called = name.to_owned();
     engine.register_raw_fn(name, types, move |context: NativeCallContext, arguments: &mut [&mut Dynamic]| {
-        let arguments: Vec<Dynamic> = arguments.iter_mut().map(|argument| argument.take()).collect();
+        let arguments: Vec<Dynamic> = arguments.iter_mut().map(|argument| as_node(argument.take())).collect();
         if arguments.iter().any(Dynamic::is_unit) {
             return Err(failed(UNKNOWN_OPERAND));
         }
@@ -272,6 +273,7 @@ pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec
         match result {
             Ok(value) if value.is_unit() => Err(failed(UNKNOWN_OPERAND)),
             Ok(value) => {
+                let value = as_node(value);
                 with_frame(|frame| {
                     let mut results = frame.results.borrow_mut();
                     results.entry(called.clone()).or_default().push((arguments, value.clone()));
@@ -285,6 +287,17 @@ pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec
             },
         }
     });
+}
+
+/// A record written out, as a node like every other record.
+pub fn as_node(value: Dynamic) -> Dynamic {
+    match value.try_cast_result::<rhai::Map>() {
+        Ok(map) => {
+            let fields = map.into_iter().map(|(name, value)| (name.to_string(), Slot::Value(value)));
+            Dynamic::from(Node::new("record", fields.collect()))
+        }
+        Err(value) => value,
+    }
 }
 
 fn remembered(function: &str, arguments: &[Dynamic]) -> Option<Dynamic> {

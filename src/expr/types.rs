@@ -108,6 +108,10 @@ impl Type {
             (Self::Any, _) | (_, Self::Any) | (Self::Int(_), Self::Int(_)) => true,
             (a, Self::Float(_)) => a.is_number(),
             (Self::List(a), Self::List(b)) => a.fits(b),
+            // A record written out may stand for a row when it has all that the row has.
+            (Self::Record(a), Self::Record(b)) if !a.namespace => {
+                b.fields.iter().all(|(name, wanted)| a.fields.get(name).is_some_and(|field| field.ty.fits(&wanted.ty)))
+            }
             (a, b) => a == b,
         }
     }
