@@ -25,6 +25,9 @@ use crate::plan::{Candidate, Considered, Derivation, Limited, Origin, Outcome, P
 use crate::policy::{Contribution, Part, Policy, PolicySet};
 use crate::settings::{self, SETTINGS, SettingSpec};
 
+/// Layers from here on are the user's own: what they say is pinned.
+const USER_LAYER: u8 = 90;
+
 /// What the user asks besides the facts.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -247,6 +250,9 @@ impl<'a> Run<'a> {
                     if let Contribution::Choose(index) = part.contribution {
                         derivation.candidates = candidates.get(&(part.policy, index)).cloned().unwrap_or_default();
                     }
+                    // What stands in the user's own layer is asked for, as with a pin.
+                    let user = set.policies[part.policy].layer >= USER_LAYER;
+                    let origin = if user { Origin::Pin } else { origin };
                     decided = Some((value.clone(), origin, Some(self.policy_ref(part))));
                     Outcome::Won(value)
                 }

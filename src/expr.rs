@@ -192,6 +192,17 @@ impl Language {
         self.functions.insert(name.to_owned(), Signature { parameters, result, reads });
     }
 
+    /// Whether a word can name a function, parameter or table: an identifier that is no word of the language.
+    pub fn is_name(&self, word: &str) -> bool {
+        let plain = word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        let parsed = self.engine.compile_expression(word);
+        plain
+            && parsed.is_ok_and(
+                |ast| matches!(ast.statements(), [rhai::Stmt::Expr(e)] if matches!(**e, rhai::Expr::Variable(..))),
+            )
+    }
+
     /// Whether a name is taken by a namespace.
     pub fn is_namespace(&self, name: &str) -> bool {
         self.namespaces.contains_key(name)

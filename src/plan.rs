@@ -39,7 +39,7 @@ pub enum Origin {
     Choose,
     /// No candidate would do; the policy's `otherwise`.
     Otherwise,
-    /// Asked for by the user.
+    /// Asked for by the user, in the question or in a policy of layer 90 and above.
     Pin,
 }
 

@@ -284,7 +284,15 @@ impl TargetFile {
                 Some(pretty(&self.restore))
             }
             Some(text) => match json::parse(text) {
-                Ok(_) => None,
+                Ok(value) if value.is_object() => None,
+                Ok(_) => {
+                    let message = format!("`{shown}` holds no sections, so the stack cannot use it");
+                    let help = "it is replaced by the default that comes with the target; `rollback` brings the old bytes back";
+                    findings.push(
+                        Finding::warning("config-corrupt", message).at(span_of(shown, text, (1, 1)), "").help(help),
+                    );
+                    Some(pretty(&self.restore))
+                }
                 Err(error) => {
                     let message = format!("`{shown}` is not JSON: {}", error.message);
                     let finding = Finding::warning("config-corrupt", message)

@@ -16,6 +16,10 @@ use crate::diag::{Finding, Source, Span, did_you_mean};
 
 /// Most nodes of one document, aliases expanded. The largest shipped file has some thousands.
 const MAX_NODES: usize = 100_000;
+/// Most bytes of all texts of one document, aliases expanded.
+const MAX_BYTES: usize = 16 << 20;
+/// Most bytes of a message that repeats what stands in the file.
+const MAX_MESSAGE: usize = 400;
 /// Deepest nesting of maps and lists.
 const MAX_DEPTH: usize = 32;
 
@@ -80,12 +84,20 @@ impl Document {
 
     /// Reads the tree into a type; a mismatch is a finding at the key it is about.
     pub fn read<T: DeserializeOwned>(&self, code: &'static str) -> Result<T, Finding> {
+        if !self.value.is_object() {
+            let finding = Finding::error(code, "the file is not a map of keys and values");
+            return Err(finding.at(self.span(""), ""));
+        }
         serde_path_to_error::deserialize(self.value.clone()).map_err(|error| {
             let pointer = pointer_of(error.path());
-            let message = error.into_inner().to_string();
+            let mut message = error.into_inner().to_string();
+            if message.len() > MAX_MESSAGE {
+                message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+                message.push('…');
+            }
             let (span, help) = match unknown_field(&message) {
                 Some((field, known)) => {
-                    (self.key_span(&format!("{pointer}/{}", escape(field))), did_you_mean(field, known.iter().copied()))
+                    (self.key_span(&within(&pointer, &escape(field))), did_you_mean(field, known.iter().copied()))
                 }
                 None => (self.span(&pointer), None),
             };
@@ -123,7 +135,11 @@ impl ScalarText {
                 vec![(0, start + 1)]
             }
             Some(ScalarStyle::Literal) => literal_lines(text, start, value),
-            _ => Vec::new(),
+            Some(ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted) if !text.contains('\n') => {
+                escaped_runs(text, start)
+            }
+            Some(_) => folded_lines(text, start, value),
+            None => Vec::new(),
         };
         Self { span, lines }
     }
@@ -179,6 +195,57 @@ fn literal_lines(text: &str, start: usize, value: &str) -> Vec<(usize, usize)> {
     lines
 }
 
+// A quoted text on one line: what stands between two escapes is as in the file.
+fn escaped_runs(text: &str, start: usize) -> Vec<(usize, usize)> {
+    let double = text.starts_with('"');
+    let mut runs = vec![(0, start + 1)];
+    let (mut offset, mut at) = (0, 1);
+    while let Some(c) = text.get(at..text.len().saturating_sub(1)).and_then(|rest| rest.chars().next()) {
+        let written = match (double, c) {
+            (true, '\\') => match text[at + 1..].chars().next() {
+                Some('x') => 4,
+                Some('u') => 6,
+                Some('U') => 10,
+                // The value of these two is longer than one byte.
+                Some('L' | 'P' | 'N' | '_') => return Vec::new(),
+                Some(escaped) => 1 + escaped.len_utf8(),
+                None => 1,
+            },
+            (false, '\'') => 2,
+            _ => {
+                offset += c.len_utf8();
+                at += c.len_utf8();
+                continue;
+            }
+        };
+        if written > 2 {
+            return Vec::new();
+        }
+        offset += 1;
+        at += written;
+        runs.push((offset, start + at));
+    }
+    runs
+}
+
+// Lines that are joined by a space: each stands in the value as it stands in the file, without its indentation.
+fn folded_lines(text: &str, start: usize, value: &str) -> Vec<(usize, usize)> {
+    let mut lines = Vec::new();
+    let (mut at, mut offset) = (start, 0);
+    for line in text.split_inclusive('\n') {
+        let content = line.trim().trim_matches(['"', '\'']);
+        if !content.is_empty()
+            && let Some(found) = value[offset..].find(content)
+        {
+            let column = line.find(content).unwrap_or(0);
+            lines.push((offset + found, at + column));
+            offset += found + content.len();
+        }
+        at += line.len();
+    }
+    lines
+}
+
 /// Parses one document.
 ///
 /// # Errors
@@ -208,13 +275,14 @@ struct Reader {
     stack: Vec<Frame>,
     anchors: HashMap<usize, (Value, Place)>,
     nodes: usize,
+    bytes: usize,
     root: (Value, Place),
 }
 
 impl Reader {
     fn new(source: Arc<Source>) -> Self {
         let root = (Value::Null, Place::default());
-        Self { source, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root }
+        Self { source, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, bytes: 0, root }
     }
 
     fn read(mut self) -> Result<Document, Finding> {
@@ -256,6 +324,7 @@ impl Reader {
                     self.may_stand_here(&range)?;
                     let (value, anchor) = self.anchors.get(&id).cloned().unwrap_or_default();
                     self.count(nodes_of(&value), &range)?;
+                    self.count_bytes(bytes_of(&value), &range)?;
                     self.put(value, Place { key: None, value: range, ..anchor }, 0);
                 }
                 _ => {}
@@ -280,6 +349,7 @@ impl Reader {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, range: Range<usize>) -> Result<(), Finding> {
         self.count(1, &range)?;
+        self.count_bytes(text.len(), &range)?;
         if let Some(Frame { value: Value::Object(entries), next: next @ None, .. }) = self.stack.last_mut() {
             if entries.contains_key(text) {
                 return Err(Finding::error("duplicate-key", format!("the key `{text}` stands twice in one map"))
@@ -334,6 +404,14 @@ impl Reader {
         Ok(())
     }
 
+    fn count_bytes(&mut self, bytes: usize, range: &Range<usize>) -> Result<(), Finding> {
+        self.bytes += bytes;
+        if self.bytes > MAX_BYTES {
+            return Err(self.error(range.clone(), format!("more than {} MiB of text in one file", MAX_BYTES >> 20)));
+        }
+        Ok(())
+    }
+
     fn error(&self, range: Range<usize>, message: impl Into<String>) -> Finding {
         let span = Span { source: self.source.clone(), range };
         Finding::error("yaml-syntax", message).at(span, "")
@@ -342,6 +420,15 @@ impl Reader {
     fn tag(&self, range: Range<usize>) -> Finding {
         self.error(range, "YAML reads a leading `!` as a tag, and tags are not supported")
             .help("an expression that starts with `!` must be quoted, or stand in a block behind `|`")
+    }
+}
+
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes_of).sum(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| key.len() + bytes_of(value)).sum(),
+        _ => 0,
     }
 }
 
@@ -390,6 +477,14 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
+// The pointer of a field of a map; serde's path leads to the map or to the field itself.
+fn within(pointer: &str, field: &str) -> String {
+    match pointer.rsplit_once('/') {
+        Some((_, last)) if last == field => pointer.to_owned(),
+        _ => format!("{pointer}/{field}"),
+    }
+}
+
 // serde says "unknown field `x`, expected one of `a`, `b`": the field and the names it knows.
 fn unknown_field(message: &str) -> Option<(&str, Vec<&str>)> {
     let rest = message.strip_prefix("unknown field `")?;
@@ -434,6 +529,8 @@ mod tests {
             text += &format!("a{i}: &a{i} [{items}]\n");
         }
         assert!(read(&text).unwrap_err().contains("more than"));
+        let long = format!("a: [&a \"{}\"{}]\n", "z".repeat(1 << 20), ", *a".repeat(100));
+        assert!(read(&long).unwrap_err().contains("MiB of text"));
     }
 
     #[test]
@@ -446,6 +543,17 @@ mod tests {
             let at = doc.scalar(pointer).locate(offset..offset + 1).at();
             (at.line, at.column)
         };
+        let folded = "p:\n  f: >-\n    1 +\n    gpu.vrm\n  q: \"a \\\"b\\\" c\"\n  s: 'it''s d'\n  m: x +\n    e\n";
+        let other = read(folded).unwrap();
+        let place = |pointer: &str, needle: &str| {
+            let offset = other.value.pointer(pointer).unwrap().as_str().unwrap().find(needle).unwrap();
+            let at = other.scalar(pointer).locate(offset..offset + 1).at();
+            (at.line, at.column)
+        };
+        assert_eq!(place("/p/f", "vrm"), (4, 9));
+        assert_eq!(place("/p/q", "c"), (5, 15));
+        assert_eq!(place("/p/s", "d"), (6, 13));
+        assert_eq!(place("/p/m", "e"), (8, 5));
         assert_eq!(at("/p/plain", "b"), (2, 14));
         assert_eq!(at("/p/quoted", "c"), (3, 16));
         assert_eq!(at("/p/block", "x"), (5, 5));

@@ -277,7 +277,7 @@ fn exit_codes_are_those_of_the_help() {
 fn policies_are_checked() {
     let world = World::new();
     let good = world.run("check", &[]).expect(0);
-    assert_eq!(good.out, "6 policies, 1 checks and 1 targets: no findings\n");
+    assert_eq!(good.out, "6 policies, 1 check and 1 target: no findings\n");
     world.write("policies/20-bad.yaml", "policies:\n  - id: bad\n    derive:\n      vae.tile_size: gpu.vrm\n");
     let bad = world.run("check", &[]).expect(3);
     insta::assert_snapshot!("check", bad.out);

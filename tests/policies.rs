@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use common::{REFERENCE, machine, question};
 use wan22_policy::diag::Finding;
 use wan22_policy::engine::evaluate;
-use wan22_policy::plan::Plan;
+use wan22_policy::plan::{Origin, Plan};
 use wan22_policy::policy::{LoadError, LoadOptions, What, compile, load};
 use wan22_policy::report::findings::render;
 use wan22_policy::report::paint::Paint;
@@ -50,7 +50,9 @@ fn every_form_of_a_policy_loads_without_a_finding() {
     assert_eq!(value("memory.reserve"), 1_i64 << 30);
     assert_eq!(value("batch.size"), 2);
     assert_eq!(value("attention.slicing"), false);
-    assert_eq!(value("threads.workers"), 32);
+    assert_eq!(value("threads.workers"), 7);
+    assert_eq!(plan.settings["threads.workers"].origin, Origin::Pin, "layer 90 is the user's");
+    assert_eq!(value("vae.tile_overlap"), 32, "a limit moves a number");
     assert!(!plan.settings.contains_key("objective.vram"), "`disable` switches a lower layer's policy off");
 }
 
@@ -77,4 +79,35 @@ fn each_bad_policy_gives_the_finding_it_is_named_for() {
         let ours: Vec<Finding> = ours.into_iter().cloned().collect();
         insta::assert_snapshot!(code, render(&ours, Paint::default()));
     }
+}
+
+/// A policy file from a stranger cannot crash or stall the program.
+#[test]
+fn hostile_policies_end_in_a_finding() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut run = |text: &str| {
+        std::fs::write(directory.path().join("85-site.yaml"), text).unwrap();
+        match plan(Some(directory.path())) {
+            Ok((plan, _)) => plan.findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("\n"),
+            Err(findings) => findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("\n"),
+        }
+    };
+    let mut chain =
+        "functions:\n  f0: { parameters: { a: count }, returns: count, expression: a, why: x }\n".to_owned();
+    for i in 1..2000 {
+        chain +=
+            &format!("  f{i}: {{ parameters: {{ a: count }}, returns: count, expression: f{}(a), why: x }}\n", i - 1);
+    }
+    assert!(run(&chain).contains("more than 64 deep"));
+
+    let by_name =
+        "functions:\n  ff: { parameters: { a: count }, returns: count, expression: '[a].map(\"ff\").len()', why: x }\n";
+    assert!(run(by_name).contains("takes a closure"));
+
+    let ones = vec!["1"; 16_000].join(",");
+    let sums = vec!["sum(data.b)"; 12].join(" + ");
+    let heavy = format!(
+        "data:\n  b: {{ value: [{ones}], why: x, source: x }}\npolicies:\n  - id: heavy\n    when: 'data.b.all(|x| {sums} > 0)'\n    set: {{ batch.size: 1 }}\n"
+    );
+    assert!(run(&heavy).contains("too much work"));
 }

@@ -34,8 +34,10 @@ impl Check {
         options.directories.extend(self.more.iter().cloned());
         let (found, summary) = match options.compile_all() {
             Ok(set) => {
-                let (policies, checks, targets) = (set.policies.len(), set.checks.len(), set.targets.len());
-                let summary = format!("{policies} policies, {checks} checks and {targets} targets");
+                let policies = number(set.policies.len(), "policy", "policies");
+                let checks = number(set.checks.len(), "check", "checks");
+                let targets = number(set.targets.len(), "target", "targets");
+                let summary = format!("{policies}, {checks} and {targets}");
                 (set.findings, summary)
             }
             Err(CliError::Findings(found)) => (found, "the policies cannot be used".to_owned()),
@@ -53,4 +55,8 @@ impl Check {
         }
         Ok(if refuses(&found) { exit_of(&found) } else { Exit::Fine })
     }
+}
+
+fn number(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -52,11 +52,17 @@ impl Inputs {
         policies: &PolicyOptions,
         question: &QuestionOptions,
     ) -> Result<Self, CliError> {
+        let mut pins = BTreeMap::new();
+        for (name, value) in &question.pins {
+            if pins.insert(name.clone(), value.clone()).is_some_and(|earlier| earlier != *value) {
+                return Err(CliError::usage(format!("`{name}` is given two values with --set")));
+            }
+        }
         let absolute = |path: &PathBuf| std::path::absolute(path).map_err(|error| CliError::unreadable(path, error));
         Ok(Self {
             workload: question.workload.as_ref().map(ToString::to_string),
             goal: question.goal,
-            pins: question.pins.iter().cloned().collect(),
+            pins,
             overrides: machine.overrides.clone(),
             as_of: question.as_of.unwrap_or_else(|| jiff::Zoned::now().date()),
             policy_hash: String::new(),

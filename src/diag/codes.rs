@@ -46,6 +46,7 @@ pub const CODES: &[CodeInfo] = &[
     code("gpu-order", Severity::Note, "`CUDA_VISIBLE_DEVICES` names a GPU by a number whose meaning cannot be told: CUDA counts the fastest card first, the driver by PCI bus. Set `CUDA_DEVICE_ORDER=PCI_BUS_ID`, name the card by its UUID, or ask with `--gpu-index`."),
     code("gpu-without-driver", Severity::Warning, "The PCI bus shows an NVIDIA GPU, but no driver answers for it. Install or reload the driver; until then the GPU's facts are unknown."),
     code("integer-division", Severity::Error, "`/` on two whole numbers would truncate. Say what is meant: `floor_div(a, b)`, `ceil_div(a, b)`, or make one side a float."),
+    code("invalid-name", Severity::Error, "Functions and parameters are named with lower-case letters, digits and `_`, so that they neither redefine an operator of the language nor hide one of its words."),
     code("limit-unmet", Severity::Error, "A setting's value lies outside a limit and there is no legal value to move it to."),
     code("malformed-dump", Severity::Error, "A saved `nvidia-smi` dump or topology cannot be read: cut off, of another format, or of a version that this program does not know."),
     code("missing-reason", Severity::Warning, "Every policy below layer 80 says `why` it is right and names the `source` of its numbers."),

@@ -43,10 +43,18 @@ impl<'a> Run<'a> {
             Err(outcome) => return (all(&outcome), Vec::new()),
         };
         let mut tried = Vec::new();
-        let mut rows = match self.rows(choose, &candidates) {
-            Ok(rows) => rows,
-            Err(outcome) => return (all(&outcome), Vec::new()),
-        };
+        let mut rows = Vec::new();
+        for it in candidates {
+            match self.row(choose, it) {
+                Ok(row) => rows.push(row),
+                // A row without a cell that the settings need is no candidate.
+                Err(Outcome::Unknown { name, .. }) if name.starts_with("data.") => {
+                    let reason = format!("`{name}` is missing in the table");
+                    tried.push(Candidate { value: Value::from(name), verdict: Verdict::Excluded(reason) });
+                }
+                Err(outcome) => return (all(&outcome), tried),
+            }
+        }
         // What is given from above filters the candidates; if none agrees, the given values take the place of theirs.
         let agrees =
             |row: &Row| given.iter().all(|(setting, value)| row.values.get(setting).is_none_or(|v| same(v, value)));
@@ -140,10 +148,6 @@ impl<'a> Run<'a> {
                 }
             },
         }
-    }
-
-    fn rows(&mut self, choose: &Choose, candidates: &[Dynamic]) -> Result<Vec<Row>, Outcome> {
-        candidates.iter().map(|it| self.row(choose, it.clone())).collect()
     }
 
     fn row(&mut self, choose: &Choose, it: Dynamic) -> Result<Row, Outcome> {

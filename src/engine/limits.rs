@@ -82,6 +82,13 @@ impl Run<'_> {
         }
     }
 
+    fn contradicting(&mut self, spec: &SettingSpec, a: &Limited, b: &Limited) {
+        let message = format!("the limits on `{}` contradict each other", spec.name);
+        let text = |limit: &Limited| format!("`{}`: {}", limit.policy.id, describe_limit(limit, spec));
+        let finding = Finding::error("contradicting-limits", message);
+        self.findings.push(finding.at(a.policy.span.clone(), text(a)).at(b.policy.span.clone(), text(b)));
+    }
+
     /// Moves a number into its bounds; says so when there is no legal value to move it to.
     pub(super) fn bounded(
         &mut self,
@@ -98,28 +105,41 @@ impl Run<'_> {
         if let (Some((low, a)), Some((high, b))) = (lowest, highest)
             && low > high
         {
-            let message = format!("the limits on `{}` contradict each other", spec.name);
-            let text = |limit: &Limited| format!("`{}`: {}", limit.policy.id, describe_limit(limit, spec));
-            let finding = Finding::error("contradicting-limits", message);
-            self.findings.push(finding.at(a.policy.span.clone(), text(a)).at(b.policy.span.clone(), text(b)));
+            self.contradicting(spec, a, b);
+            return (value, None);
+        }
+        let listed: Vec<(&Vec<Value>, &Limited)> =
+            limits.iter().filter_map(|l| Some((l.one_of.as_ref()?, l))).collect();
+        let common = |values: &[Value]| -> Vec<Value> {
+            let everywhere =
+                |value: &&Value| listed.iter().all(|(list, _)| list.iter().any(|other| same(other, value)));
+            values.iter().filter(everywhere).cloned().collect()
+        };
+        let legal = listed.first().map(|(values, _)| common(values));
+        if let (Some([]), [(_, a), .., (_, b)]) = (legal.as_deref(), listed.as_slice()) {
+            self.contradicting(spec, a, b);
             return (value, None);
         }
         let Some(broken) = limits.iter().find(|limit| !within(&value, limit)) else { return (value, None) };
-        let target = match value.as_f64() {
-            Some(number) => match (lowest, highest) {
-                (_, Some((high, limit))) if number > high => Some((spec.legal_near(high, true), limit)),
-                (Some((low, limit)), _) if number < low => Some((spec.legal_near(low, false), limit)),
-                _ => None,
-            },
-            None => None,
-        };
-        if let Some((Some(moved), limit)) = target
+        let moved = value.as_f64().and_then(|number| match (&legal, lowest, highest) {
+            // Of listed numbers the nearest below, else the nearest above.
+            (Some(values), ..) => {
+                let mut values: Vec<&Value> = values.iter().filter(|v| limits.iter().all(|l| within(v, l))).collect();
+                values.sort_by(|a, b| a.as_f64().unwrap_or(0.0).total_cmp(&b.as_f64().unwrap_or(0.0)));
+                let below = values.iter().rev().find(|v| v.as_f64().is_some_and(|v| v <= number));
+                Some(((*below.or(values.first())?).clone(), broken))
+            }
+            (None, _, Some((high, limit))) if number > high => Some((spec.legal_near(high, true)?, limit)),
+            (None, Some((low, limit)), _) if number < low => Some((spec.legal_near(low, false)?, limit)),
+            _ => None,
+        });
+        if let Some((moved, limit)) = moved
             && limits.iter().all(|limit| within(&moved, limit))
         {
             return (moved, Some((value, limit.policy.clone())));
         }
         let message = format!(
-            "`{}` {} is outside {} and no legal value is inside",
+            "`{}` {} is outside {}, and cannot be moved there",
             spec.name,
             show(&value, spec.unit),
             describe_limit(broken, spec)

@@ -422,20 +422,27 @@ impl Checker<'_> {
             let help = "compare with a name from outside, or make the step a function with parameters".to_owned();
             return self.problem("expression-syntax", position, message, Some(help));
         }
-        let closure_over = match (&receiver, call.args.first()) {
-            (Some(Type::List(item)), _) => Some((**item).clone()),
-            (Some(Type::Any), _) => Some(Type::Any),
-            _ => None,
-        };
         let mut types: Vec<Type> = receiver.into_iter().collect();
         for argument in call.args.iter() {
-            let ty = match (closure(argument), &closure_over) {
-                (Some((definition, bound)), Some(item)) if matches!(name, "filter" | "map" | "all" | "some") => {
-                    self.closure(&definition, bound, item, position)
+            let takes_closure = types.len() == 1 && matches!(name, "filter" | "map" | "all" | "some");
+            let item = match types.first() {
+                Some(Type::List(item)) => (**item).clone(),
+                _ => Type::Any,
+            };
+            let ty = match closure(argument) {
+                Some((definition, bound)) if takes_closure => self.closure(&definition, bound, &item, position),
+                // Rhai would call a function of that name, or any value; neither is typed.
+                None if takes_closure => {
+                    let help = Some("write it out, as in `gpus.all(|gpu| …)`".to_owned());
+                    return self.problem("mixed-types", argument.position(), format!("`{name}` takes a closure"), help);
                 }
                 _ => self.value(argument),
             };
             types.push(ty);
+        }
+        if name == "known" && call.args.iter().any(|argument| argument.is_constant()) {
+            let help = Some("name the fact or setting itself, as in `known(gpu.vram.total)`".to_owned());
+            return self.problem("mixed-types", position, "`known` asks for a fact or a setting, not a literal", help);
         }
         if let Some(signature) = self.language.functions.get(name) {
             self.reads.insert(Read::Function(name.to_owned()));

@@ -165,8 +165,8 @@ pub const FUNCTIONS: &[Function] = &[
     Function {
         name: "known",
         parameters: &["fact"],
-        doc: "Whether a fact or setting has a value.",
-        example: "known(1)",
+        doc: "Whether a fact, a setting or a cell of a table has a value.",
+        example: "known(gpu.vram.total)",
         result: |_| Ok(Type::Bool),
     },
     Function {
@@ -370,12 +370,14 @@ fn least(a: Dynamic, b: Dynamic, largest: bool) -> Fallible<Dynamic> {
 }
 
 fn least_of(list: Array, largest: bool) -> Fallible<Dynamic> {
+    super::runtime::charge(list.len())?;
     let mut items = list.into_iter();
     let first = items.next().ok_or_else(|| failed("the list is empty"))?;
     items.try_fold(first, |a, b| least(a, b, largest))
 }
 
 fn sum(list: &Array) -> Fallible<Dynamic> {
+    super::runtime::charge(list.len())?;
     let whole: Option<Vec<INT>> = list.iter().map(|item| item.as_int().ok()).collect();
     if let Some(whole) = whole {
         let sum = whole.into_iter().try_fold(0_i64, INT::checked_add);

@@ -23,6 +23,8 @@ use crate::facts::units::{Unit, show};
 const MAX_OPERATIONS: u64 = 200_000;
 /// Deepest nesting of an expression's tree.
 const MAX_DEPTH: usize = 64;
+/// Deepest nesting of functions of policy files.
+pub const MAX_CALLS: usize = 64;
 
 /// A namespace or row at run time: its fields by name.
 #[derive(Clone, Debug)]
@@ -200,6 +202,7 @@ pub(super) fn engine(namespaces: &BTreeMap<String, Field>) -> Engine {
         });
     }
     engine.register_fn("contains", |context: NativeCallContext, list: Array, item: Dynamic| {
+        charge(list.len())?;
         for candidate in &list {
             if equal(candidate, &item).ok_or_else(|| operand_error("in", candidate, &item))? {
                 return Ok(true);
@@ -251,6 +254,21 @@ fn field_names<'a>(fields: &'a BTreeMap<String, Field>, names: &mut BTreeSet<&'a
     }
 }
 
+/// Counts work that Rhai sees as one operation.
+///
+/// # Errors
+/// The budget is used up.
+pub(super) fn charge(operations: usize) -> Result<(), Box<EvalAltResult>> {
+    let spent = with_frame(|frame| {
+        frame.operations.set(frame.operations.get() + operations as u64);
+        frame.operations.get()
+    });
+    match spent {
+        Some(spent) if spent > MAX_OPERATIONS => Err(EvalAltResult::ErrorTooManyOperations(Position::NONE).into()),
+        _ => Ok(()),
+    }
+}
+
 /// Makes a function of a policy file callable. The body sees the namespaces and its parameters.
 pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec<String>, body: AST) {
     let types = vec![std::any::TypeId::of::<Dynamic>(); parameters.len()];
@@ -262,6 +280,9 @@ pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec
         }
         if let Some(result) = remembered(&called, &arguments) {
             return Ok(result);
+        }
+        if with_frame(|frame| frame.depth.get()).unwrap_or(0) >= MAX_CALLS {
+            return Err(failed(format!("functions call each other more than {MAX_CALLS} deep")));
         }
         let mut scope = Scope::new();
         for (parameter, argument) in parameters.iter().zip(&arguments) {
@@ -340,7 +361,13 @@ fn read_field(node: &Node, field: &str) -> Result<Dynamic, Box<EvalAltResult>> {
 
 fn read_slot(slot: &Slot) -> Dynamic {
     match slot {
-        Slot::Value(value) => value.clone(),
+        Slot::Value(value) => {
+            // A list is copied to be read; what goes over the budget is stopped at the next operation.
+            if let Ok(items) = value.as_array_ref() {
+                let _ = charge(items.len());
+            }
+            value.clone()
+        }
         Slot::Unknown(name) => missing(name),
         Slot::Setting(index, name) => {
             let value = with_frame(|frame| frame.settings.borrow().get(*index).cloned().flatten()).flatten();
@@ -485,7 +512,7 @@ impl<'a> Evaluation<'a> {
         FRAME.set(outer);
         let missing = || EvalError::Unknown(self.frame.missing.take().unwrap_or_default());
         match result {
-            Ok(value) if value.is_unit() => Err(missing()),
+            Ok(value) if has_unknown(&value) => Err(missing()),
             Ok(value) => Ok(value),
             Err(error) if is_unknown(&error) => Err(missing()),
             Err(error) => {
@@ -509,6 +536,11 @@ impl<'a> Evaluation<'a> {
         }
         Ok((result?.as_bool().unwrap_or(false), comparisons))
     }
+}
+
+// Nothing, or a list that holds nothing somewhere.
+fn has_unknown(value: &Dynamic) -> bool {
+    value.is_unit() || value.as_array_ref().is_ok_and(|items| items.iter().any(has_unknown))
 }
 
 // Whether the error means that an operand was unknown, however deep it arose.

@@ -10,14 +10,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::units::parse_quantity;
+use super::units::{Unit, parse_quantity};
 use super::vocabulary::{self, FactType};
 use super::{Fact, Facts, Origin, is_at_or_below};
-use crate::diag::{Finding, FindingRecord, did_you_mean};
+use crate::diag::{Finding, FindingRecord, nearest};
 use crate::yaml::{Document, escape};
 
 /// Name and version of the format.
 pub const SCHEMA: &str = "wan22-policy/facts/v1";
+
+/// Most records of one list. The largest machines have 16 GPUs, some tens of NUMA nodes and L3 caches.
+const MAX_RECORDS: usize = 1024;
 
 /// The facts of one machine as they stand in a file and in `facts --format json`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +114,9 @@ pub fn override_fact(facts: &mut Facts, assignment: &str) -> Result<(), String> 
         Some(help) => format!("unknown fact `{name}`; {help}"),
         None => format!("unknown fact `{name}`"),
     })?;
+    if name.contains("[]") || name.contains("[-") {
+        return Err(format!("`{name}` names no record; write its index, as in `gpus[0].name`"));
+    }
     let name = own_name(facts, name);
     if spec.name == "gpu" {
         return Err("`gpu` is the GPU that `gpu.index` names; set that".to_owned());
@@ -140,6 +146,9 @@ pub fn override_fact(facts: &mut Facts, assignment: &str) -> Result<(), String> 
                     .parse()
                     .map_err(|_| wrong(format!("`{text}` is not a number of records; name their facts one by one")))?,
             };
+            if count > MAX_RECORDS {
+                return Err(wrong(format!("more than {MAX_RECORDS} records")));
+            }
             facts.forget(&name);
             Value::from(count)
         }
@@ -147,12 +156,21 @@ pub fn override_fact(facts: &mut Facts, assignment: &str) -> Result<(), String> 
     if !spec.ty.admits(&value) && spec.ty != FactType::Records {
         return Err(wrong(format!("`{text}` is not {}", spec.ty.describe())));
     }
+    if !in_range(spec, &value) {
+        return Err(wrong("the number must not be negative".to_owned()));
+    }
+    if spec.name == "workload.goal" && !["speed", "balanced", "memory"].contains(&text) {
+        return Err(wrong(format!("`{text}` is not speed, balanced or memory")));
+    }
+    if spec.name == "gpu.index" && value.as_u64().zip(facts.count("gpus")).is_some_and(|(i, n)| i >= n as u64) {
+        return Err(wrong(format!("there is no GPU {text}")));
+    }
     // A fact of a record that the list does not hold yet makes the record.
     if let Some((list, rest)) = name.split_once('[')
         && let Some(index) = rest.split(']').next().and_then(|i| i.parse::<usize>().ok())
     {
-        if index >= 1024 {
-            return Err(wrong("the index is above 1023".to_owned()));
+        if index >= MAX_RECORDS {
+            return Err(wrong(format!("the index is above {}", MAX_RECORDS - 1)));
         }
         if facts.count(list).is_none_or(|count| count <= index) {
             facts.know(list, index + 1, Origin::User);
@@ -190,6 +208,11 @@ fn own_name(facts: &Facts, name: &str) -> String {
     }
 }
 
+// A number with a unit is not negative, except for a temperature.
+fn in_range(spec: &vocabulary::FactSpec, value: &Value) -> bool {
+    spec.unit.is_none_or(|unit| unit == Unit::Celsius) || value.as_f64().is_none_or(|number| number >= 0.0)
+}
+
 fn is_family(name: &str) -> bool {
     let generic = vocabulary::generic(name);
     vocabulary::FACTS.iter().any(|spec| is_at_or_below(spec.name, &generic))
@@ -197,7 +220,13 @@ fn is_family(name: &str) -> bool {
 
 /// ``did you mean `…`?`` for a fact name that does not exist.
 pub fn suggest(name: &str) -> Option<String> {
-    did_you_mean(name, vocabulary::FACTS.iter().map(|spec| spec.name))
+    let near = nearest(&vocabulary::generic(name), vocabulary::FACTS.iter().map(|spec| spec.name))?;
+    // As people write it: of the selected GPU, or of the first record.
+    let near = match name.starts_with("gpu.") {
+        true => near.replace("gpus[].", "gpu."),
+        false => near.replace("[]", "[0]"),
+    };
+    Some(format!("did you mean `{near}`?"))
 }
 
 struct Reader<'a> {
@@ -213,6 +242,9 @@ impl Reader<'_> {
             let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             let pointer = format!("{pointer}/{}", escape(key));
             match (vocabulary::find(&name), value) {
+                (Some(spec), Value::Array(items)) if spec.ty == FactType::Records && items.len() > MAX_RECORDS => {
+                    self.wrong(&name, &pointer, "a list of at most 1024 records");
+                }
                 (Some(spec), Value::Array(items)) if spec.ty == FactType::Records => {
                     self.know(&name, Value::from(items.len()));
                     for (i, item) in items.iter().enumerate() {
@@ -249,7 +281,7 @@ impl Reader<'_> {
         if !spec.ty.admits(&value) {
             return self.wrong(name, pointer, spec.ty.describe());
         }
-        if spec.unit.is_some() && value.as_f64().is_some_and(|number| number < 0.0) && !name.contains("temperature") {
+        if !in_range(spec, &value) {
             return self.wrong(name, pointer, "a number that is not negative");
         }
         self.know(name, value);

@@ -48,7 +48,10 @@ pub struct Sources {
 pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
     let simulated = sources.nvidia_smi.is_some() || sources.topology.is_some();
     let mut facts = if simulated { saved(sources)? } else { live(sources.nvml_library.clone()) };
+    // A dump was checked with its places at hand; what is found again is said once.
     sanity::check(&mut facts, |_| None);
+    let mut said = std::collections::BTreeSet::new();
+    facts.findings.retain(|finding| said.insert((finding.code.clone(), finding.message.clone())));
     if !simulated {
         place_gpus(&mut facts);
     }

@@ -175,6 +175,18 @@ impl<'a> Compiler<'a> {
                 let finding = Finding::error("duplicate-function", format!("`{name}` is a name of the language"));
                 self.errors.push(finding.at(file.document.key_span(&pointer), ""));
             }
+            for (what, name, pointer) in std::iter::once(("function", *name, pointer.clone())).chain(
+                entry
+                    .parameters
+                    .keys()
+                    .map(|p| ("parameter", p.as_str(), format!("{pointer}/parameters/{}", escape(p)))),
+            ) {
+                if !language.is_name(name) {
+                    let finding = Finding::error("invalid-name", format!("`{name}` cannot be the name of a {what}"));
+                    let help = "a lower-case letter, then letters, digits and `_`; no word of the language";
+                    self.errors.push(finding.at(file.document.key_span(&pointer), "").help(help));
+                }
+            }
             match language.parse(&entry.expression, &file.document.scalar(&format!("{pointer}/expression"))) {
                 Ok(expression) => {
                     calls.insert(
@@ -193,7 +205,10 @@ impl<'a> Compiler<'a> {
             Err(circle) => {
                 let first = circle.first().map_or("", String::as_str);
                 if let Some((file, _)) = winners.get(first) {
-                    let message = format!("functions call each other in a circle: {}", circle.join(" → "));
+                    let message = match circle.first() == circle.last() {
+                        true => format!("functions call each other in a circle: {}", circle.join(" → ")),
+                        false => format!("functions call each other more than {} deep", circle.len()),
+                    };
                     let span = file.document.key_span(&format!("/functions/{}", escape(first)));
                     self.errors.push(Finding::error("circular-functions", message).at(span, ""));
                 }

@@ -13,6 +13,7 @@ use super::template::Template;
 use crate::diag::{Finding, Span, did_you_mean};
 use crate::expr::namespaces;
 use crate::expr::{Expr, Language, Operand, Read, Type};
+use crate::facts::units::parse_quantity;
 use crate::facts::vocabulary::{self, Stability};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 use crate::yaml::{Document, ScalarText, escape};
@@ -299,7 +300,7 @@ impl FileCompiler<'_> {
         let ty = namespaces::setting_type(spec);
         let bound = |value: &Option<Value>, key: &str, wanted: Type| match value {
             None => Ok(None),
-            Some(value) => self.operand(value, &format!("{pointer}/{key}"), &wanted, name).map(Some),
+            Some(value) => self.operand(value, &format!("{pointer}/{key}"), &wanted, spec).map(Some),
         };
         let number = Type::Float(spec.unit);
         if !matches!(spec.ty, SettingType::Integer | SettingType::Number)
@@ -323,18 +324,32 @@ impl FileCompiler<'_> {
         Ok(rule)
     }
 
-    // A text is an expression; anything else is a literal.
-    fn operand(&self, value: &Value, pointer: &str, wanted: &Type, name: &str) -> Result<Operand, Vec<Finding>> {
+    // A quantity, a number or a list is a literal; any other text is an expression.
+    fn operand(
+        &self,
+        value: &Value,
+        pointer: &str,
+        wanted: &Type,
+        spec: &SettingSpec,
+    ) -> Result<Operand, Vec<Finding>> {
+        let name = &spec.name;
+        if let Value::Array(items) = value
+            && matches!(wanted, Type::List(_))
+        {
+            let literals =
+                items.iter().enumerate().map(|(i, item)| self.literal(spec, item, &format!("{pointer}/{i}")));
+            return literals.collect::<Result<_, _>>().map(|items| Operand::Literal(Value::Array(items)));
+        }
+        let quantity = value.as_str().zip(spec.unit).and_then(|(text, unit)| parse_quantity(text, unit).ok());
+        if let Some(quantity) = quantity {
+            return Ok(Operand::Literal(Value::Number(quantity)));
+        }
         if let Value::String(text) = value {
             let expr = self.stable(text, pointer, &[])?;
             fits(&expr, wanted, &format!("the bound of `{name}` is"))?;
             return Ok(Operand::Expr(Box::new(expr)));
         }
-        let right = match wanted {
-            Type::List(_) => value.is_array(),
-            _ => value.is_number(),
-        };
-        if right {
+        if value.is_number() && wanted.is_number() {
             return Ok(Operand::Literal(value.clone()));
         }
         let finding = Finding::error("mixed-types", format!("the bound of `{name}` must be {wanted}"));

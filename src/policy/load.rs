@@ -17,6 +17,9 @@ use super::source::PolicyFile;
 use crate::diag::{Finding, Source};
 use crate::yaml::{self, Document};
 
+/// Largest policy file, in bytes.
+const MAX_FILE: u64 = 4 << 20;
+
 static BUILT_IN: Dir = include_dir!("$CARGO_MANIFEST_DIR/policies");
 
 /// Where policies come from.
@@ -192,10 +195,19 @@ fn read_directory(
 // A link to `/dev/null` reads as an empty text, which masks.
 fn read_trusted(path: &Path, findings: &mut Vec<Finding>) -> Result<String, LoadError> {
     let unreadable = |error| LoadError::Unreadable { path: path.to_path_buf(), error };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return match fs::canonicalize(path) {
+            Ok(real) if real == Path::new("/dev/null") => Ok(String::new()),
+            _ => Err(unreadable(std::io::Error::other("not a regular file"))),
+        };
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(unreadable(std::io::Error::other(format!("larger than {} MiB", MAX_FILE >> 20))));
+    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let metadata = fs::metadata(path).map_err(unreadable)?;
         let root = fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0);
         if root && metadata.is_file() && (metadata.uid() != 0 || metadata.mode() & 0o022 != 0) {
             let message = format!("`{}` can be written by others, and this program runs as root", path.display());
@@ -221,7 +233,9 @@ fn layer_of(name: &str) -> Option<u8> {
 
 fn read_file(name: &str, found: &Found, allow_targets: bool) -> Result<LoadedFile, Finding> {
     let document = yaml::parse(found.text.clone())?;
-    let entries: PolicyFile = document.read("policy-file")?;
+    // Comments alone say nothing, which is no mistake.
+    let entries: PolicyFile =
+        if document.value.is_null() { PolicyFile::default() } else { document.read("policy-file")? };
     if !entries.targets.is_empty() && !found.built_in && !allow_targets {
         let message = format!("`{}` brings a target, which names files to write", found.shown);
         return Err(Finding::error("untrusted-target", message)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::set::Policy;
 use crate::diag::{Finding, Label, Span};
+use crate::expr::runtime::MAX_CALLS;
 use crate::expr::{Language, Read};
 use crate::settings::SETTINGS;
 
@@ -73,7 +74,8 @@ fn circle_finding(circle: &[usize], group: &[usize], reads: &BTreeMap<usize, BTr
     Box::new(finding.help("read a fact in place of one of the settings"))
 }
 
-// Every node after those it leads to; on a circle the nodes of it, the first repeated at the end.
+// Every node after those it leads to; on a circle the nodes of it, the first repeated at the end; on a path that is too
+// long the path.
 pub(super) fn depth_first<N: Clone + Ord>(nodes: &[N], edges: impl Fn(&N) -> Vec<N>) -> Result<Vec<N>, Vec<N>> {
     struct Walk<N, E> {
         edges: E,
@@ -90,6 +92,9 @@ pub(super) fn depth_first<N: Clone + Ord>(nodes: &[N], edges: impl Fn(&N) -> Vec
                 let mut circle = self.path[start..].to_vec();
                 circle.push(node.clone());
                 return Err(circle);
+            }
+            if self.path.len() >= MAX_CALLS {
+                return Err(self.path.clone());
             }
             self.path.push(node.clone());
             for next in (self.edges)(node) {

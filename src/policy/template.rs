@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::diag::Finding;
-use crate::expr::{Evaluation, Expr, Language};
+use crate::expr::{Evaluation, Expr, Language, Type};
 use crate::facts::units::show;
 use crate::yaml::ScalarText;
 
@@ -31,6 +31,10 @@ impl Template {
             match piece {
                 Piece::Text(text) => parts.push(Part::Text(text)),
                 Piece::Expr(range) => match language.compile(&text[range.clone()], &place.part(range), &[]) {
+                    Ok(expr) if matches!(expr.ty(), Type::Record(_) | Type::Rows(_)) => {
+                        let message = format!("the message shows {}, which is no value", expr.ty());
+                        errors.push(Finding::error("mixed-types", message).at(expr.span(), ""));
+                    }
                     Ok(expr) => parts.push(Part::Expr(Box::new(expr))),
                     Err(findings) => errors.extend(findings),
                 },
@@ -71,6 +75,27 @@ enum Piece {
     Unclosed(usize),
 }
 
+// Where the brace that opens the text is closed; braces and quotes inside are the expression's own.
+fn closing(text: &str) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (i, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '{' if !quoted => depth += 1,
+            '}' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(i);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
 fn split(text: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
@@ -81,7 +106,7 @@ fn split(text: &str) -> Vec<Piece> {
             at += 2;
         } else if c == '{' {
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
-            let Some(length) = text[at..].find('}') else {
+            let Some(length) = closing(&text[at..]) else {
                 pieces.push(Piece::Unclosed(at));
                 return pieces;
             };
