@@ -15,6 +15,10 @@ use wan22_policy::engine::evaluate;
 use wan22_policy::facts::{Facts, Origin};
 use wan22_policy::policy::{LoadOptions, compile, load};
 
+// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn policies(c: &mut Criterion) {
     let options = LoadOptions::default();
     c.bench_function("load all policies", |b| b.iter(|| load(black_box(&options)).expect("they load")));

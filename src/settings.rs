@@ -104,6 +104,11 @@ impl SettingsTable {
     }
 }
 
+/// Compiles the schema ahead of the first check, which would wait for it otherwise.
+pub fn prepare() {
+    LazyLock::force(&VALIDATOR);
+}
+
 /// What is wrong with values, by setting: `None` when all are what the schema allows.
 pub fn violations(values: &Map<String, Value>) -> Vec<(String, String)> {
     let instance = Value::Object(values.clone());

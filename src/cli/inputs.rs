@@ -64,7 +64,7 @@ impl Inputs {
             goal: question.goal,
             pins,
             overrides: machine.overrides.clone(),
-            as_of: question.as_of.unwrap_or_else(|| jiff::Zoned::now().date()),
+            as_of: question.as_of.unwrap_or_else(|| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()),
             policy_hash: String::new(),
             policies: policies.directories.iter().map(absolute).collect::<Result<_, _>>()?,
             site: !policies.no_site,

@@ -91,7 +91,7 @@ pub struct QuestionOptions {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_pin)]
     pub pins: Vec<(String, Value)>,
 
-    /// The day (YYYY-MM-DD) that the expiry of overrides is compared with [default: today]
+    /// The day (YYYY-MM-DD) that the expiry of overrides is compared with [default: today, in UTC]
     #[arg(long, value_name = "DATE")]
     pub as_of: Option<Date>,
 

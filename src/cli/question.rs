@@ -15,7 +15,7 @@ use crate::facts::workload::{self, Workload};
 use crate::facts::{Facts, Origin};
 use crate::plan::Plan;
 use crate::policy::PolicySet;
-use crate::settings::SETTINGS;
+use crate::settings::{self, SETTINGS};
 
 /// The answer, and all that it was derived from.
 #[derive(Debug)]
@@ -50,8 +50,9 @@ impl Ask {
     pub fn answer(&self) -> Result<Answer, CliError> {
         let Self { question, machine, policies } = self;
         let inputs = Inputs::new(machine, policies, question)?;
-        // The probes wait for the system while the policies compile.
+        // The probes wait for the system, and the schema compiles, while the policies are read.
         let (facts, set) = std::thread::scope(|scope| {
+            scope.spawn(settings::prepare);
             let facts = scope.spawn(|| machine.gather());
             let set = policies.compile();
             (facts.join(), set)
