@@ -104,8 +104,8 @@ fn hostile_policies_end_in_a_finding() {
         "functions:\n  ff: { parameters: { a: count }, returns: count, expression: '[a].map(\"ff\").len()', why: x }\n";
     assert!(run(by_name).contains("takes a closure"));
 
-    let ones = vec!["1"; 16_000].join(",");
-    let sums = vec!["sum(data.b)"; 12].join(" + ");
+    let ones = ["1"; 16_000].join(",");
+    let sums = ["sum(data.b)"; 12].join(" + ");
     let heavy = format!(
         "data:\n  b: {{ value: [{ones}], why: x, source: x }}\npolicies:\n  - id: heavy\n    when: 'data.b.all(|x| {sums} > 0)'\n    set: {{ batch.size: 1 }}\n"
     );
