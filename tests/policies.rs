@@ -85,7 +85,7 @@ fn each_bad_policy_gives_the_finding_it_is_named_for() {
 #[test]
 fn hostile_policies_end_in_a_finding() {
     let directory = tempfile::tempdir().unwrap();
-    let mut run = |text: &str| {
+    let run = |text: &str| {
         std::fs::write(directory.path().join("85-site.yaml"), text).unwrap();
         match plan(Some(directory.path())) {
             Ok((plan, _)) => plan.findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("\n"),
