@@ -267,6 +267,8 @@ impl Explainer<'_> {
     /// # Errors
     /// Nothing has the name; `did you mean`, when something has one that is close.
     pub fn explain(&self, name: &str) -> Result<ExplainReport, Option<String>> {
+        // As expressions and messages write it.
+        let name = name.strip_prefix("settings.").unwrap_or(name);
         let explanation = if let Some(spec) = SETTINGS.find(name) {
             Explanation::Setting(Box::new(self.setting(spec)))
         } else if let Some(spec) = vocabulary::find(name) {

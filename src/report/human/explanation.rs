@@ -97,12 +97,24 @@ fn candidates(setting: &SettingExplanation, paint: Paint) -> String {
     if setting.candidates.is_empty() {
         return String::new();
     }
-    let mut table = Table::default();
-    for candidate in &setting.candidates {
-        let verdict = if candidate.taken { "taken".to_owned() } else { candidate.because.join("; ") };
-        table.row([candidate_value(candidate, setting.unit), verdict]);
-    }
-    format!("\n{}\n{}", paint.bold("candidates, in order"), table.render(paint, 9))
+    let verdict = |candidate: &CandidateRecord| match candidate.taken {
+        true => "taken".to_owned(),
+        false => candidate.because.join("; "),
+    };
+    let value = |candidate: &CandidateRecord| candidate_value(candidate, setting.unit);
+    // A row of several settings takes a line of its own.
+    let rows = setting.candidates.iter().any(|candidate| candidate.value.is_object());
+    let text = if rows {
+        let line = |c: &CandidateRecord| format!("  {}\n      {}\n", value(c), verdict(c));
+        setting.candidates.iter().map(line).collect()
+    } else {
+        let mut table = Table::default();
+        for candidate in &setting.candidates {
+            table.row([value(candidate), verdict(candidate)]);
+        }
+        table.render(paint, 9)
+    };
+    format!("\n{}\n{text}", paint.bold("candidates, in order"))
 }
 
 fn candidate_value(candidate: &CandidateRecord, unit: Option<Unit>) -> String {
