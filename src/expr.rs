@@ -109,6 +109,8 @@ pub struct Language {
     engine: Engine,
     namespaces: BTreeMap<String, Field>,
     functions: BTreeMap<String, Signature>,
+    // Names of the rows of each table, by the title of a row.
+    rows: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// An expression that parsed, before its names are resolved.
@@ -138,7 +140,12 @@ impl Parsed {
 impl Language {
     /// A language with these namespaces and no function of a policy file.
     pub fn new(namespaces: BTreeMap<String, Field>) -> Self {
-        Self { engine: runtime::engine(&namespaces), namespaces, functions: BTreeMap::new() }
+        Self { engine: runtime::engine(&namespaces), namespaces, functions: BTreeMap::new(), rows: BTreeMap::new() }
+    }
+
+    /// Makes the names of a table's rows known, so that one that is written out and misspelt is an error at load.
+    pub fn name_rows(&mut self, title: impl Into<String>, names: BTreeSet<String>) {
+        self.rows.insert(title.into(), names);
     }
 
     /// Parses an expression.

@@ -344,7 +344,10 @@ impl Checker<'_> {
         let index_type = self.value(index);
         match base {
             Type::List(item) if matches!(index_type, Type::Int(_) | Type::Any) => (**item).clone(),
-            Type::Rows(row) if matches!(index_type, Type::Text | Type::Any) => (**row).clone(),
+            Type::Rows(row) if matches!(index_type, Type::Text | Type::Any) => {
+                self.row_name(row, index);
+                (**row).clone()
+            }
             Type::List(_) => self.problem(
                 "mixed-types",
                 position,
@@ -364,6 +367,19 @@ impl Checker<'_> {
             Type::Any => Type::Any,
             other => self.problem("mixed-types", position, format!("{other} cannot be indexed"), None),
         }
+    }
+
+    // A row's name that is written out must be one of the table's.
+    fn row_name(&mut self, row: &Type, index: &Tree) {
+        let (Type::Record(row), Tree::StringConstant(name, position)) = (row, index) else { return };
+        let Some(names) = self.language.rows.get(&row.title).filter(|names| !names.contains(name.as_str())) else {
+            return;
+        };
+        let names = || names.iter().map(String::as_str);
+        let help = did_you_mean(name, names())
+            .unwrap_or_else(|| format!("there are {}", names().collect::<Vec<_>>().join(", ")));
+        let message = format!("there is no row `{name}` in {}", row.title.trim_start_matches("a row of "));
+        self.problem("unknown-name", *position, message, Some(help));
     }
 
     fn field(&mut self, base: &Type, name: &str, position: Position) -> Type {

@@ -30,6 +30,11 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     let data = data_namespace(&tables);
     types.insert(DATA_NAMESPACE.to_owned(), data.0);
     let mut language = Language::new(types.clone());
+    for (name, table) in &tables {
+        if let Value::Object(rows) = &table.value {
+            language.name_rows(tables::title(name), rows.keys().cloned().collect());
+        }
+    }
     compiler.functions(&mut language, &tables);
     compiler.stop_at_errors()?;
     let disabled = compiler.disabled();

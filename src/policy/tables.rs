@@ -157,7 +157,7 @@ impl Reader<'_> {
             }
             read.push((name.clone(), cells));
         }
-        let title = format!("a row of data.{}", self.name);
+        let title = title(self.name);
         let fields = columns.iter().map(|(column, ty)| (column.clone(), Field { ty: ty.clone(), read: None }));
         let record = Arc::new(Record { title: title.clone(), namespace: false, fields: fields.collect() });
         let nodes = read.into_iter().map(|(name, cells)| {
@@ -196,6 +196,11 @@ fn type_of(value: &Value, unit: Option<Unit>) -> Option<Type> {
         }
         Value::Null | Value::Object(_) => return None,
     })
+}
+
+/// What a row of a table is called in messages.
+pub fn title(name: &str) -> String {
+    format!("a row of data.{name}")
 }
 
 /// The field under which expressions read the table.
