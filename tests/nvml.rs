@@ -1,126 +1,150 @@
-//! The driver's side, with a library that answers as NVML does.
+//! The driver's side, with a library that answers as NVML does: `nvml-fake`, with the boards of `tests/nvml/*.yaml`.
 //!
-//! It is built with `cc`; where there is none the tests say so and pass.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
+//! The program runs as its users run it, with `--nvml-library`, so that each case has a driver of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 #![cfg(target_os = "linux")]
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use wan22_policy::facts::Facts;
-use wan22_policy::facts::probe::{Sources, gather, nvml};
+use wan22_policy::facts::vocabulary::{FACTS, generic};
 
-/// Builds the library; the folder that holds it goes with the first value.
-fn library(options: &[&str]) -> Option<(TempDir, PathBuf)> {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let library = folder.path().join("libnvidia-ml.so.1");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml/fake.c");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).args(options).arg(source).output();
-    match built {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            Some((folder, library))
-        }
-        Err(error) => {
-            eprintln!("SKIPPED: no C compiler ({error})");
-            None
-        }
-    }
+/// Facts of a GPU that NVML has no part in.
+const NOT_NVML: &[(&str, &str)] = &[
+    ("gpus[].memory_bandwidth", "comes from the table of cards"),
+    ("gpus[].numa_node", "comes from the kernel's files"),
+    ("gpus[].driver_model", "is reported by Windows alone"),
+];
+
+/// The library, which cargo builds beside the tests that depend on it.
+fn library() -> PathBuf {
+    let library = std::env::current_exe().unwrap().with_file_name("libnvml_fake.so");
+    assert!(library.exists(), "`{}` is not built", library.display());
+    library
 }
 
-fn assert_known(facts: &Facts, wanted: &[(&str, Value)]) {
-    for (name, value) in wanted {
-        assert_eq!(facts.value(name), Some(value), "{name}: {}", facts.reason(name));
+/// What `facts` says with these boards.
+fn facts(boards: &Path, options: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+        .args(["facts", "--format", "json", "--no-site", "--nvml-library"])
+        .arg(library())
+        .args(options)
+        .env("NVML_FAKE", boards)
+        .env_remove("CUDA_VISIBLE_DEVICES")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {}", boards.display(), String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The same, with boards that need no file of their own.
+fn facts_with(boards: &str) -> Value {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, boards).unwrap();
+    facts(file.path(), &[])
+}
+
+fn boards(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml").join(case).with_extension("yaml")
+}
+
+/// What the driver has a part in, without the node of each card, which this machine's kernel has.
+fn of_driver(mut facts: Value) -> Value {
+    let ours = |name: &str| ["gpus", "gpu.", "driver"].iter().any(|family| name.starts_with(family));
+    let mut known = facts["facts"].take();
+    known.as_object_mut().unwrap().retain(|name, _| ours(name));
+    for gpu in known["gpus"].as_array_mut().into_iter().flatten() {
+        gpu.as_object_mut().unwrap().remove("numa_node");
+    }
+    let mut unknown = BTreeMap::<&str, Vec<&str>>::new();
+    for (name, reason) in facts["unknown"].as_object().unwrap() {
+        if ours(name) && !name.ends_with("numa_node") {
+            unknown.entry(reason.as_str().unwrap()).or_default().push(name);
+        }
+    }
+    let unknown: BTreeMap<_, _> = unknown.into_iter().map(|(reason, names)| (reason, names.join(", "))).collect();
+    let findings = facts["findings"].as_array().unwrap().iter();
+    let findings = findings.map(|finding| [&finding["code"], &finding["message"]].map(|text| text.as_str().unwrap()));
+    let findings: Vec<_> = findings
+        .filter(|[code, message]| code.starts_with("gpu-") || message.contains("`gpus["))
+        .map(|parts| parts.join(": "))
+        .collect();
+    json!({ "facts": known, "unknown": unknown, "findings": findings })
+}
+
+#[test]
+fn each_driver_gives_what_it_reports_and_no_more() {
+    insta::glob!("nvml/*.yaml", |boards| {
+        insta::assert_yaml_snapshot!(of_driver(facts(boards, &[])));
+    });
+}
+
+#[test]
+fn sixteen_cards_are_sixteen() {
+    let board = "- { name: Tesla V100-SXM3-32GB, memory: { total: 34359738368, reserved: 0, used: 0, free: 0 } }\n";
+    let facts = facts_with(&format!("device_count: 16\ndevices:\n{}", board.repeat(16)));
+    let gpus = facts["facts"]["gpus"].as_array().unwrap();
+    assert_eq!(gpus.len(), 16);
+    assert!(gpus.iter().all(|gpu| gpu["name"] == "Tesla V100-SXM3-32GB" && gpu["compute_capability"] == 7.0));
+}
+
+#[test]
+fn a_driver_that_does_not_start_says_why() {
+    for (refused, cause) in [
+        ("lib_rm_version_mismatch", "its library and its kernel module are of different versions"),
+        ("driver_not_loaded", "its kernel module is not loaded"),
+        ("no_permission", "no permission to talk to it"),
+        ("operating_system", "the system or its control group blocks it"),
+        ("gpu_is_lost", "the GPU fell off the bus"),
+        ("unknown", "an internal error of the driver"),
+    ] {
+        let facts = facts_with(&format!("refused: {refused}"));
+        assert_eq!(facts["unknown"]["driver"], format!("no NVIDIA driver answers ({cause})"));
+        let codes: Vec<_> = facts["findings"].as_array().unwrap().iter().map(|finding| &finding["code"]).collect();
+        assert!(codes.iter().any(|code| *code == "driver-missing" || *code == "gpu-without-driver"), "{codes:?}");
     }
 }
 
 #[test]
-fn every_card_gives_what_it_reports_and_no_more() {
-    let Some((_folder, library)) = library(&[]) else { return };
-    let facts = gather(&Sources { nvml_library: Some(library), gpu_index: Some(3), ..Sources::default() }).unwrap();
-    assert_known(
-        &facts,
-        &[
-            ("driver.version", json!("580.95.05")),
-            ("driver.cuda", json!("13.1")),
-            ("gpus", json!(4)),
-            ("gpu.index", json!(3)),
-            ("gpus[0].name", json!("NVIDIA GeForce RTX 4080")),
-            ("gpus[0].architecture", json!("Ada Lovelace")),
-            ("gpus[0].compute_capability", json!(8.9)),
-            ("gpus[0].pci_device_id", json!("270410DE")),
-            ("gpus[0].vram.total", json!(16376_u64 << 20)),
-            ("gpus[0].vram.reserved", json!(434_u64 << 20)),
-            ("gpus[0].vram.used", json!(594_u64 << 20)),
-            ("gpus[0].vram.free", json!(15348_u64 << 20)),
-            ("gpus[0].vram.unified", json!(false)),
-            ("gpus[0].pcie.generation", json!(1)),
-            ("gpus[0].pcie.width", json!(8)),
-            ("gpus[0].pcie.generation_max", json!(4)),
-            ("gpus[0].pcie.width_max", json!(16)),
-            ("gpus[0].power.limit", json!(320.5)),
-            ("gpus[0].power.limit_default", json!(320.0)),
-            ("gpus[0].power.limit_min", json!(150.0)),
-            ("gpus[0].power.limit_max", json!(400.0)),
-            ("gpus[0].power.draw", json!(25.92)),
-            ("gpus[0].temperature.current", json!(43)),
-            ("gpus[0].temperature.shutdown", json!(101)),
-            ("gpus[0].temperature.slowdown", json!(96)),
-            ("gpus[0].temperature.max_operating", json!(90)),
-            ("gpus[0].temperature.target", json!(84)),
-            ("gpus[0].utilization", json!(0.65)),
-            ("gpus[0].throttle_reasons", json!("idle, sw_power_cap")),
-            ("gpus[0].performance_state", json!(8)),
-            ("gpus[0].mig.enabled", json!(false)),
-            ("gpus[0].mig.instances", json!([])),
-            ("gpus[0].display.attached", json!(true)),
-            ("gpus[0].display.active", json!(false)),
-            ("gpus[0].compute_mode", json!("Exclusive_Process")),
-            ("gpus[0].persistence_mode", json!(true)),
-            ("gpus[1].compute_capability", json!(12.1)),
-            ("gpus[1].vram.unified", json!(true)),
-            ("gpus[3].mig.enabled", json!(true)),
-            ("gpus[3].mig.instances", json!([10_u64 << 30, 12_u64 << 30])),
-        ],
-    );
-    for (name, reason) in [
-        ("gpus[0].ecc.enabled", "the driver is too old to report it"),
-        ("gpus[1].architecture", "the driver says 77, which this program does not know"),
-        ("gpus[1].vram.total", "unified memory: the card shares the RAM"),
-        ("gpus[1].power.limit_max", "the driver does not report it for this card"),
-        ("gpus[2].name", "the GPU fell off the bus"),
-    ] {
-        assert_eq!((facts.value(name), facts.reason(name)), (None, reason), "{name}");
+fn every_fact_of_the_driver_and_its_gpus_goes_through() {
+    let mut known = BTreeSet::new();
+    for case in ["one", "mig", "unified"] {
+        let facts = facts(&boards(case), &[]);
+        known.extend(facts["origins"].as_object().unwrap().keys().map(|name| generic(name)));
     }
-    let lost: Vec<_> = facts.findings.iter().filter(|finding| finding.code.as_str() == "gpu-lost").collect();
-    assert_eq!(lost.len(), 1);
-    assert_eq!(lost[0].message, "`gpus[2]` does not answer: the GPU fell off the bus");
-}
-
-#[test]
-fn a_driver_that_fails_says_why() {
-    for (code, cause) in [
-        ("18", "its library and its kernel module are of different versions"),
-        ("9", "its kernel module is not loaded"),
-        ("4", "no permission to talk to it"),
-        ("999", "an internal error of the driver"),
-    ] {
-        let Some((_folder, library)) = library(&[&format!("-DINIT={code}")]) else { return };
-        let facts = nvml::probe(Some(&library));
-        let want = format!("no NVIDIA driver answers ({cause})");
-        assert_eq!(facts.reason("driver.version"), want);
+    for spec in FACTS.iter().filter(|spec| spec.name.starts_with("gpus[].") || spec.name.starts_with("driver.")) {
+        match NOT_NVML.iter().find(|(name, _)| *name == spec.name) {
+            None => assert!(known.contains(spec.name), "`{}` is known on no board", spec.name),
+            Some((_, why)) => assert!(!why.is_empty()),
+        }
     }
 }
 
 #[test]
 fn a_driver_that_hangs_is_not_waited_for() {
-    let Some((_folder, library)) = library(&["-DHANG"]) else { return };
     let start = Instant::now();
-    let facts = gather(&Sources { nvml_library: Some(library), ..Sources::default() }).unwrap();
-    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
-    assert_eq!(facts.reason("gpu.vram.total"), "the NVIDIA driver did not answer in 2 s");
-    assert!(facts.value("ram.total").is_some());
+    let facts = facts_with("hangs: true");
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+    assert_eq!(facts["unknown"]["gpus"], "the NVIDIA driver did not answer in 2 s");
+    assert!(facts["facts"]["ram"]["total"].is_u64(), "the other probes answer");
+}
+
+#[test]
+fn the_user_chooses_a_card() {
+    assert_eq!(facts(&boards("two-unequal"), &["--gpu-index", "0"])["facts"]["gpu"]["index"], 0);
+    assert_eq!(facts(&boards("two-unequal"), &[])["facts"]["gpu"], Value::Null);
+}
+
+#[test]
+fn a_library_that_is_none_is_no_driver() {
+    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+        .args(["facts", "--format", "json", "--no-site", "--nvml-library", "/nowhere/libnvidia-ml.so.1"])
+        .output()
+        .unwrap();
+    let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(facts["unknown"]["driver"].as_str().unwrap().contains("its library is not there"));
 }
