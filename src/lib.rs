@@ -13,7 +13,7 @@
 //! | [`report`] | any of these → text or JSON | no |
 //!
 //! [`diag`] carries what there is to say, [`yaml`] keeps the place of every key and value, [`settings`] declares what
-//! can be set. [`cli`] parses arguments and prints.
+//! can be set. [`schema`] and [`docs`] write down what the tables say. [`cli`] parses arguments and prints.
 //!
 //! ```
 //! use wan22_policy::engine::{Question, evaluate};
@@ -35,6 +35,7 @@
 pub mod apply;
 pub mod cli;
 pub mod diag;
+pub mod docs;
 pub mod engine;
 pub mod expr;
 pub mod facts;

@@ -134,10 +134,7 @@ fn fact(spec: &FactSpec) -> Value {
         FactType::Ints => json!({ "type": ["array", "string"], "items": { "type": "integer" } }),
         FactType::Records => json!({ "type": "array", "items": record() }),
     };
-    schema["description"] = match spec.unit {
-        Some(unit) => json!(format!("{} In {unit}.", spec.doc)),
-        None => json!(spec.doc),
-    };
+    schema["description"] = json!(spec.description());
     schema
 }
 

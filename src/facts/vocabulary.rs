@@ -1,4 +1,4 @@
-//! The table of all fact names, with type, unit, stability and meaning.
+//! The table of all fact names, with type, unit, stability, origins, meaning and absence.
 //!
 //! The JSON Schema of a facts file, the names that expressions may read and the reference page all follow from it.
 
@@ -6,6 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::FactType::{Bool, Float, Int, Ints, Records, Text};
+use self::Stability::{Stable, Volatile};
+use super::Origin;
 use super::units::Unit;
 
 /// The type of a fact's value.
@@ -47,8 +50,20 @@ pub struct FactSpec {
     pub unit: Option<Unit>,
     /// Whether settings may rest on it.
     pub stability: Stability,
+    /// Whose word it may be; a facts file and the user may give any fact.
+    pub origins: &'static [Origin],
     /// What it means, in one or two sentences.
     pub doc: &'static str,
+    /// When it is unknown, as a clause after "when"; besides where all its sources are missing.
+    pub absent: &'static str,
+}
+
+impl FactSpec {
+    /// What it means, in which unit, and when it is unknown.
+    pub fn description(&self) -> String {
+        let unit = self.unit.map_or_else(String::new, |unit| format!(" In {unit}."));
+        format!("{}{unit} Unknown when {}.", self.doc, self.absent)
+    }
 }
 
 const fn fact(
@@ -56,115 +71,141 @@ const fn fact(
     ty: FactType,
     unit: Option<Unit>,
     stability: Stability,
+    origins: &'static [Origin],
     doc: &'static str,
+    absent: &'static str,
 ) -> FactSpec {
-    FactSpec { name, ty, unit, stability, doc }
+    FactSpec { name, ty, unit, stability, origins, doc, absent }
 }
+
+const BYTES: Option<Unit> = Some(Unit::Bytes);
+const BYTES_PER_SECOND: Option<Unit> = Some(Unit::BytesPerSecond);
+const CELSIUS: Option<Unit> = Some(Unit::Celsius);
+const COUNT: Option<Unit> = Some(Unit::Count);
+const PIXELS: Option<Unit> = Some(Unit::Pixels);
+const RATIO: Option<Unit> = Some(Unit::Ratio);
+const WATTS: Option<Unit> = Some(Unit::Watts);
+
+const SYSTEM: &[Origin] = &[Origin::Sysinfo];
+const HWLOC: &[Origin] = &[Origin::Hwloc];
+/// Whom the topology and the system both tell; the topology's word counts.
+const CPU: &[Origin] = &[Origin::Hwloc, Origin::Sysinfo];
+const DRIVER: &[Origin] = &[Origin::Nvml, Origin::NvidiaSmi];
+/// The bus tells that there is none.
+const BUS: &[Origin] = &[Origin::Nvml, Origin::NvidiaSmi, Origin::Sysinfo];
+const CARD: &[Origin] = &[Origin::Nvml, Origin::NvidiaSmi, Origin::Table];
+/// A saved dump does not say it.
+const NVML_OR_TABLE: &[Origin] = &[Origin::Nvml, Origin::Table];
+const NODE: &[Origin] = &[Origin::Sysinfo, Origin::Hwloc];
+const TABLE: &[Origin] = &[Origin::Table];
+const INSTALLED: &[Origin] = &[Origin::Installed];
+const ASKED: &[Origin] = &[Origin::User];
+const NOBODY: &[Origin] = &[];
 
 /// Every fact, by family.
 #[rustfmt::skip]
 pub const FACTS: &[FactSpec] = &[
-    fact("host.os", FactType::Text, None, Stability::Stable, "Operating system: `linux`, `windows`, `macos`."),
-    fact("host.os_version", FactType::Text, None, Stability::Stable, "Name and version of the distribution or of Windows, as the system gives it."),
-    fact("host.kernel", FactType::Text, None, Stability::Stable, "Kernel release; on Windows the build."),
-    fact("host.arch", FactType::Text, None, Stability::Stable, "Processor architecture: `x86_64`, `aarch64`, `ppc64le`."),
-    fact("host.wsl", FactType::Bool, None, Stability::Stable, "Whether this is Linux inside WSL2, where the GPU's driver is Windows'."),
-    fact("host.container", FactType::Bool, None, Stability::Stable, "Whether the process runs in a container (Docker, Podman, LXC, Kubernetes)."),
-    fact("host.model", FactType::Text, None, Stability::Stable, "The machine's product name as its firmware gives it."),
-    fact("cpu.model", FactType::Text, None, Stability::Stable, "Model name of the first processor."),
-    fact("cpu.vendor", FactType::Text, None, Stability::Stable, "Vendor id: `AuthenticAMD`, `GenuineIntel`, or the implementer on Arm."),
-    fact("cpu.packages", FactType::Int, Some(Unit::Count), Stability::Stable, "Processor packages (sockets)."),
-    fact("cpu.physical_cores", FactType::Int, Some(Unit::Count), Stability::Stable, "Physical cores of the machine that are online, all packages together."),
-    fact("cpu.logical_cpus", FactType::Int, Some(Unit::Count), Stability::Stable, "Logical CPUs of the machine that are online (hardware threads)."),
-    fact("cpu.performance_cores", FactType::Int, Some(Unit::Count), Stability::Stable, "Physical cores of the fastest kind; all of them when the cores are alike."),
-    fact("cpu.efficiency_cores", FactType::Int, Some(Unit::Count), Stability::Stable, "Physical cores of slower kinds; 0 when the cores are alike."),
-    fact("cpu.allowed_cpus", FactType::Ints, None, Stability::Stable, "Logical CPUs that this process may use, by the system's number: online, in the cpuset and in the affinity mask."),
-    fact("cpu.allowed_cores", FactType::Int, Some(Unit::Count), Stability::Stable, "Physical cores with at least one allowed CPU."),
-    fact("cpu.quota", FactType::Float, Some(Unit::Count), Stability::Stable, "CPUs' worth of time per period that the cgroup grants; unknown when there is no quota."),
-    fact("cpu.l3_domains", FactType::Records, None, Stability::Stable, "The L3 caches, in the order of their first CPU."),
-    fact("cpu.l3_domains[].size", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Size of the L3 cache."),
-    fact("cpu.l3_domains[].cpus", FactType::Ints, None, Stability::Stable, "Logical CPUs that share the L3 cache."),
-    fact("numa.nodes", FactType::Records, None, Stability::Stable, "NUMA nodes with memory or CPUs that the process may use, by index. GPU memory exposed as a node is left out."),
-    fact("numa.nodes[].index", FactType::Int, None, Stability::Stable, "The system's number of the node; not always from 0."),
-    fact("numa.nodes[].cpus", FactType::Ints, None, Stability::Stable, "Logical CPUs of the node; may be empty."),
-    fact("numa.nodes[].memory", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Memory of the node."),
-    fact("numa.nodes[].gpus", FactType::Ints, None, Stability::Stable, "Indices into `gpus` of the GPUs near the node."),
-    fact("ram.total", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Memory of the machine that the system manages; somewhat less than what is installed."),
-    fact("ram.limit", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Memory limit of the cgroup; unknown when there is none."),
-    fact("ram.available", FactType::Int, Some(Unit::Bytes), Stability::Volatile, "Memory that could be taken now without swapping."),
-    fact("ram.swap_total", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Swap space."),
-    fact("ram.swap_free", FactType::Int, Some(Unit::Bytes), Stability::Volatile, "Unused swap space."),
-    fact("gpus", FactType::Records, None, Stability::Stable, "NVIDIA GPUs in the driver's order (PCI bus order). Other makers' GPUs are not listed."),
-    fact("gpus[].name", FactType::Text, None, Stability::Stable, "Product name as the driver gives it."),
-    fact("gpus[].architecture", FactType::Text, None, Stability::Stable, "Architecture as NVIDIA names it: `Ada Lovelace`, `Hopper`."),
-    fact("gpus[].compute_capability", FactType::Float, None, Stability::Stable, "CUDA compute capability, `8.9` for Ada. A saved dump has none: it comes from a table by PCI device id or exact name."),
-    fact("gpus[].pci_device_id", FactType::Text, None, Stability::Stable, "PCI device and vendor id as eight hexadecimal digits, device first: `270410DE`."),
-    fact("gpus[].vram.total", FactType::Int, Some(Unit::Bytes), Stability::Stable, "VRAM that the driver reports in all; less than the nominal size. Unknown on unified memory."),
-    fact("gpus[].vram.reserved", FactType::Int, Some(Unit::Bytes), Stability::Stable, "VRAM that the driver and firmware keep; part of the total, never allocatable."),
-    fact("gpus[].vram.used", FactType::Int, Some(Unit::Bytes), Stability::Volatile, "VRAM in use by all processes, without the reserved part."),
-    fact("gpus[].vram.free", FactType::Int, Some(Unit::Bytes), Stability::Volatile, "VRAM that nobody uses now."),
-    fact("gpus[].vram.unified", FactType::Bool, None, Stability::Stable, "Whether the GPU has no memory of its own and shares the RAM (GB10, Jetson)."),
-    fact("gpus[].memory_bandwidth", FactType::Int, Some(Unit::BytesPerSecond), Stability::Stable, "Peak bandwidth of the VRAM, from the table of cards."),
-    fact("gpus[].pcie.generation", FactType::Int, None, Stability::Volatile, "Current PCIe generation of the link; falls when the card idles."),
-    fact("gpus[].pcie.width", FactType::Int, Some(Unit::Count), Stability::Volatile, "Current PCIe lanes of the link."),
-    fact("gpus[].pcie.generation_max", FactType::Int, None, Stability::Stable, "Highest PCIe generation that card and slot agree on."),
-    fact("gpus[].pcie.width_max", FactType::Int, Some(Unit::Count), Stability::Stable, "Most PCIe lanes that card and slot agree on."),
-    fact("gpus[].power.limit", FactType::Float, Some(Unit::Watts), Stability::Stable, "Power limit in force."),
-    fact("gpus[].power.limit_default", FactType::Float, Some(Unit::Watts), Stability::Stable, "Power limit the card comes with."),
-    fact("gpus[].power.limit_min", FactType::Float, Some(Unit::Watts), Stability::Stable, "Lowest power limit that can be set."),
-    fact("gpus[].power.limit_max", FactType::Float, Some(Unit::Watts), Stability::Stable, "Highest power limit that can be set."),
-    fact("gpus[].power.draw", FactType::Float, Some(Unit::Watts), Stability::Volatile, "Power drawn now."),
-    fact("gpus[].temperature.current", FactType::Float, Some(Unit::Celsius), Stability::Volatile, "Temperature of the GPU now."),
-    fact("gpus[].temperature.slowdown", FactType::Float, Some(Unit::Celsius), Stability::Stable, "Temperature at which the card slows itself down."),
-    fact("gpus[].temperature.shutdown", FactType::Float, Some(Unit::Celsius), Stability::Stable, "Temperature at which the card shuts itself down."),
-    fact("gpus[].temperature.max_operating", FactType::Float, Some(Unit::Celsius), Stability::Stable, "Highest temperature the card is specified for."),
-    fact("gpus[].temperature.target", FactType::Float, Some(Unit::Celsius), Stability::Stable, "Temperature the card's own fan and clock control aims at."),
-    fact("gpus[].utilization", FactType::Float, Some(Unit::Ratio), Stability::Volatile, "Share of the last sample in which a kernel ran."),
-    fact("gpus[].throttle_reasons", FactType::Text, None, Stability::Volatile, "Why the clocks are held down now, comma-separated; empty when they are not."),
-    fact("gpus[].performance_state", FactType::Int, None, Stability::Volatile, "Performance state now, 0 (fastest) to 15."),
-    fact("gpus[].mig.enabled", FactType::Bool, None, Stability::Stable, "Whether the card is split into MIG instances."),
-    fact("gpus[].mig.instances", FactType::Ints, None, Stability::Stable, "VRAM of each MIG instance, in bytes, in the driver's order."),
-    fact("gpus[].ecc.enabled", FactType::Bool, None, Stability::Stable, "Whether error correction is on; where it takes VRAM the total is smaller."),
-    fact("gpus[].numa_node", FactType::Int, None, Stability::Stable, "Index of the NUMA node nearest to the card."),
-    fact("gpus[].display.attached", FactType::Bool, None, Stability::Stable, "Whether a display is plugged into the card."),
-    fact("gpus[].display.active", FactType::Bool, None, Stability::Stable, "Whether the card drives a desktop, headless ones included."),
-    fact("gpus[].driver_model", FactType::Text, None, Stability::Stable, "Windows' driver model of the card: `WDDM`, `TCC` or `MCDM`."),
-    fact("gpus[].compute_mode", FactType::Text, None, Stability::Stable, "Who may use the card: `Default`, `Exclusive_Process`, `Prohibited`."),
-    fact("gpus[].persistence_mode", FactType::Bool, None, Stability::Stable, "Whether the driver stays loaded without a client."),
-    fact("gpu", FactType::Records, None, Stability::Stable, "The GPU that the workload runs on: every name below `gpus[]` also stands below `gpu`."),
-    fact("gpu.index", FactType::Int, None, Stability::Stable, "Index into `gpus` of the GPU that the workload runs on: asked for, else the one with the most VRAM."),
-    fact("driver.version", FactType::Text, None, Stability::Stable, "Version of the NVIDIA driver."),
-    fact("driver.cuda", FactType::Text, None, Stability::Stable, "Newest CUDA version that the driver supports."),
-    fact("disk.free", FactType::Int, Some(Unit::Bytes), Stability::Volatile, "Free space where the models lie."),
-    fact("disk.total", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Size of the file system where the models lie."),
-    fact("disk.kind", FactType::Text, None, Stability::Stable, "Kind of that disk: `nvme`, `ssd`, `hdd` or `network`."),
-    fact("software.python", FactType::Text, None, Stability::Stable, "Version of Python, read from installed metadata; nothing is executed."),
-    fact("software.torch", FactType::Text, None, Stability::Stable, "Version of PyTorch, read from installed metadata; nothing is executed."),
-    fact("software.torch_cuda", FactType::Text, None, Stability::Stable, "Version of the CUDA toolkit PyTorch was built with, read from installed metadata; nothing is executed."),
-    fact("software.cudnn", FactType::Text, None, Stability::Stable, "Version of cuDNN, read from installed metadata; nothing is executed."),
-    fact("software.diffusers", FactType::Text, None, Stability::Stable, "Version of diffusers, read from installed metadata; nothing is executed."),
-    fact("software.transformers", FactType::Text, None, Stability::Stable, "Version of transformers, read from installed metadata; nothing is executed."),
-    fact("software.accelerate", FactType::Text, None, Stability::Stable, "Version of accelerate, read from installed metadata; nothing is executed."),
-    fact("software.xformers", FactType::Text, None, Stability::Stable, "Version of xformers, read from installed metadata; nothing is executed."),
-    fact("software.flash_attn", FactType::Text, None, Stability::Stable, "Version of FlashAttention, read from installed metadata; nothing is executed."),
-    fact("software.sageattention", FactType::Text, None, Stability::Stable, "Version of SageAttention, read from installed metadata; nothing is executed."),
-    fact("software.triton", FactType::Text, None, Stability::Stable, "Version of Triton, read from installed metadata; nothing is executed."),
-    fact("software.bitsandbytes", FactType::Text, None, Stability::Stable, "Version of bitsandbytes, read from installed metadata; nothing is executed."),
-    fact("software.torchao", FactType::Text, None, Stability::Stable, "Version of torchao, read from installed metadata; nothing is executed."),
-    fact("software.comfyui", FactType::Text, None, Stability::Stable, "Version of ComfyUI, read from installed metadata; nothing is executed."),
-    fact("models", FactType::Records, None, Stability::Stable, "Checkpoints found on disk, read from their headers."),
-    fact("models[].name", FactType::Text, None, Stability::Stable, "Which model: `ti2v-5b`, `t2v-a14b`, …"),
-    fact("models[].component", FactType::Text, None, Stability::Stable, "Which part of it: `dit`, `text_encoder`, `vae`."),
-    fact("models[].dtype", FactType::Text, None, Stability::Stable, "Data type of most weights: `bf16`, `fp8_e4m3fn`, `q4_k`."),
-    fact("models[].bytes", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Bytes of all weights."),
-    fact("models[].complete", FactType::Bool, None, Stability::Stable, "Whether every shard that the index names is there and whole."),
-    fact("workload.model", FactType::Text, None, Stability::Stable, "Model to run; a row of `data.models`."),
-    fact("workload.width", FactType::Int, Some(Unit::Pixels), Stability::Stable, "Width of the video."),
-    fact("workload.height", FactType::Int, Some(Unit::Pixels), Stability::Stable, "Height of the video."),
-    fact("workload.frames", FactType::Int, Some(Unit::Count), Stability::Stable, "Frames of the video; 4n + 1 for most models."),
-    fact("workload.steps", FactType::Int, Some(Unit::Count), Stability::Stable, "Denoising steps."),
-    fact("workload.batch", FactType::Int, Some(Unit::Count), Stability::Stable, "Videos generated at once."),
-    fact("workload.goal", FactType::Text, None, Stability::Stable, "What to favour: `speed`, `balanced` or `memory`."),
+    fact("host.os", Text, None, Stable, SYSTEM, "Operating system: `linux`, `windows`, `macos`.", "the machine is known from a dump alone"),
+    fact("host.os_version", Text, None, Stable, SYSTEM, "Name and version of the distribution or of Windows, as the system gives it.", "the system does not say"),
+    fact("host.kernel", Text, None, Stable, CPU, "Kernel release; on Windows the build.", "the system does not say"),
+    fact("host.arch", Text, None, Stable, CPU, "Processor architecture: `x86_64`, `aarch64`, `ppc64le`.", "the machine is known from a dump alone"),
+    fact("host.wsl", Bool, None, Stable, SYSTEM, "Whether this is Linux inside WSL2, where the GPU's driver is Windows'.", "the machine is known from a dump alone"),
+    fact("host.container", Bool, None, Stable, SYSTEM, "Whether the process runs in a container (Docker, Podman, LXC, Kubernetes).", "the machine is known from a dump alone"),
+    fact("host.model", Text, None, Stable, SYSTEM, "The machine's product name as its firmware gives it.", "the firmware does not name the machine"),
+    fact("cpu.model", Text, None, Stable, CPU, "Model name of the first processor.", "the system does not name it"),
+    fact("cpu.vendor", Text, None, Stable, CPU, "Vendor id: `AuthenticAMD`, `GenuineIntel`, or the implementer on Arm.", "the system does not name it"),
+    fact("cpu.packages", Int, COUNT, Stable, CPU, "Processor packages (sockets).", "the kernel does not count them, as on some Arm boards"),
+    fact("cpu.physical_cores", Int, COUNT, Stable, CPU, "Physical cores of the machine that are online, all packages together.", "neither hwloc nor the kernel tells cores from threads"),
+    fact("cpu.logical_cpus", Int, COUNT, Stable, CPU, "Logical CPUs of the machine that are online (hardware threads).", "the machine is known from a dump of its GPUs alone"),
+    fact("cpu.performance_cores", Int, COUNT, Stable, CPU, "Physical cores of the fastest kind; all of them when the cores are alike.", "nothing tells kinds of cores apart"),
+    fact("cpu.efficiency_cores", Int, COUNT, Stable, CPU, "Physical cores of slower kinds; 0 when the cores are alike.", "nothing tells kinds of cores apart"),
+    fact("cpu.allowed_cpus", Ints, None, Stable, CPU, "Logical CPUs that this process may use, by the system's number: online, in the cpuset and in the affinity mask.", "the system has no affinity mask to read, as on macOS"),
+    fact("cpu.allowed_cores", Int, COUNT, Stable, HWLOC, "Physical cores with at least one allowed CPU.", "the allowed CPUs or the cores are unknown"),
+    fact("cpu.quota", Float, COUNT, Stable, SYSTEM, "CPUs' worth of time per period that the cgroup grants.", "there is no quota"),
+    fact("cpu.l3_domains", Records, None, Stable, HWLOC, "The L3 caches, in the order of their first CPU.", "the topology shows no L3 cache"),
+    fact("cpu.l3_domains[].size", Int, BYTES, Stable, HWLOC, "Size of the L3 cache.", "the topology has the cache without its size"),
+    fact("cpu.l3_domains[].cpus", Ints, None, Stable, HWLOC, "Logical CPUs that share the L3 cache.", "the list is"),
+    fact("numa.nodes", Records, None, Stable, HWLOC, "NUMA nodes with memory or CPUs that the process may use, by index. GPU memory exposed as a node is left out.", "the topology is unknown"),
+    fact("numa.nodes[].index", Int, None, Stable, HWLOC, "The system's number of the node; not always from 0.", "the list is"),
+    fact("numa.nodes[].cpus", Ints, None, Stable, HWLOC, "Logical CPUs of the node; may be empty.", "the list is"),
+    fact("numa.nodes[].memory", Int, BYTES, Stable, HWLOC, "Memory of the node.", "the topology holds no sizes, or the size cannot be true"),
+    fact("numa.nodes[].gpus", Ints, None, Stable, HWLOC, "Indices into `gpus` of the GPUs near the node.", "a GPU is placed at no node"),
+    fact("ram.total", Int, BYTES, Stable, CPU, "Memory of the machine that the system manages; somewhat less than what is installed.", "the system does not say, or the size cannot be true"),
+    fact("ram.limit", Int, BYTES, Stable, SYSTEM, "Memory limit of the cgroup.", "there is no limit"),
+    fact("ram.available", Int, BYTES, Volatile, SYSTEM, "Memory that could be taken now without swapping.", "the kernel is older than 3.14"),
+    fact("ram.swap_total", Int, BYTES, Stable, SYSTEM, "Swap space.", "the machine is known from a dump alone"),
+    fact("ram.swap_free", Int, BYTES, Volatile, SYSTEM, "Unused swap space.", "the machine is known from a dump alone"),
+    fact("gpus", Records, None, Stable, BUS, "NVIDIA GPUs in the driver's order (PCI bus order). Other makers' GPUs are not listed.", "no driver answers, though there may be a GPU"),
+    fact("gpus[].name", Text, None, Stable, DRIVER, "Product name as the driver gives it.", "the driver does not know the card, or reports what is no name"),
+    fact("gpus[].architecture", Text, None, Stable, CARD, "Architecture as NVIDIA names it: `Ada Lovelace`, `Hopper`.", "neither the driver nor the table knows the card"),
+    fact("gpus[].compute_capability", Float, None, Stable, NVML_OR_TABLE, "CUDA compute capability, `8.9` for Ada. A saved dump has none: it comes from a table by PCI device id or exact name.", "neither the driver nor the table knows the card"),
+    fact("gpus[].pci_device_id", Text, None, Stable, DRIVER, "PCI device and vendor id as eight hexadecimal digits, device first: `270410DE`.", "the driver does not report it for the card"),
+    fact("gpus[].vram.total", Int, BYTES, Stable, DRIVER, "VRAM that the driver reports in all; less than the nominal size.", "the memory is unified, the driver older than 510, or the size one that cannot be true"),
+    fact("gpus[].vram.reserved", Int, BYTES, Stable, DRIVER, "VRAM that the driver and firmware keep; part of the total, never allocatable.", "the memory is unified, or the driver older than 510"),
+    fact("gpus[].vram.used", Int, BYTES, Volatile, DRIVER, "VRAM in use by all processes, without the reserved part.", "the memory is unified, or the driver older than 510"),
+    fact("gpus[].vram.free", Int, BYTES, Volatile, DRIVER, "VRAM that nobody uses now.", "the memory is unified, or the driver older than 510"),
+    fact("gpus[].vram.unified", Bool, None, Stable, DRIVER, "Whether the GPU has no memory of its own and shares the RAM (GB10, Jetson).", "the driver does not answer for the memory"),
+    fact("gpus[].memory_bandwidth", Int, BYTES_PER_SECOND, Stable, TABLE, "Peak bandwidth of the VRAM, from the table of cards.", "the table does not know the card"),
+    fact("gpus[].pcie.generation", Int, None, Volatile, DRIVER, "Current PCIe generation of the link; falls when the card idles.", "the driver does not report it for the card"),
+    fact("gpus[].pcie.width", Int, COUNT, Volatile, DRIVER, "Current PCIe lanes of the link.", "the driver does not report it for the card"),
+    fact("gpus[].pcie.generation_max", Int, None, Stable, DRIVER, "Highest PCIe generation that card and slot agree on.", "the driver does not report it for the card"),
+    fact("gpus[].pcie.width_max", Int, COUNT, Stable, DRIVER, "Most PCIe lanes that card and slot agree on.", "the driver does not report it for the card"),
+    fact("gpus[].power.limit", Float, WATTS, Stable, DRIVER, "Power limit in force.", "the driver does not report it for the card"),
+    fact("gpus[].power.limit_default", Float, WATTS, Stable, DRIVER, "Power limit the card comes with.", "the driver does not report it for the card"),
+    fact("gpus[].power.limit_min", Float, WATTS, Stable, DRIVER, "Lowest power limit that can be set.", "the driver does not report it for the card"),
+    fact("gpus[].power.limit_max", Float, WATTS, Stable, DRIVER, "Highest power limit that can be set.", "the driver does not report it for the card"),
+    fact("gpus[].power.draw", Float, WATTS, Volatile, DRIVER, "Power drawn now.", "the driver does not report it for the card"),
+    fact("gpus[].temperature.current", Float, CELSIUS, Volatile, DRIVER, "Temperature of the GPU now.", "the driver does not report it for the card"),
+    fact("gpus[].temperature.slowdown", Float, CELSIUS, Stable, DRIVER, "Temperature at which the card slows itself down.", "the driver does not report it for the card"),
+    fact("gpus[].temperature.shutdown", Float, CELSIUS, Stable, DRIVER, "Temperature at which the card shuts itself down.", "the driver does not report it for the card"),
+    fact("gpus[].temperature.max_operating", Float, CELSIUS, Stable, DRIVER, "Highest temperature the card is specified for.", "the driver does not report it for the card"),
+    fact("gpus[].temperature.target", Float, CELSIUS, Stable, DRIVER, "Temperature the card's own fan and clock control aims at.", "the driver does not report it for the card"),
+    fact("gpus[].utilization", Float, RATIO, Volatile, DRIVER, "Share of the last sample in which a kernel ran.", "the driver does not report it for the card"),
+    fact("gpus[].throttle_reasons", Text, None, Volatile, DRIVER, "Why the clocks are held down now, comma-separated; empty when they are not.", "the driver does not report it for the card"),
+    fact("gpus[].performance_state", Int, None, Volatile, DRIVER, "Performance state now, 0 (fastest) to 15.", "the driver does not report it for the card"),
+    fact("gpus[].mig.enabled", Bool, None, Stable, DRIVER, "Whether the card is split into MIG instances.", "the driver does not report it for the card"),
+    fact("gpus[].mig.instances", Ints, None, Stable, DRIVER, "VRAM of each MIG instance, in bytes, in the driver's order.", "the driver does not report it for the card"),
+    fact("gpus[].ecc.enabled", Bool, None, Stable, DRIVER, "Whether error correction is on; where it takes VRAM the total is smaller.", "the driver does not report it for the card"),
+    fact("gpus[].numa_node", Int, None, Stable, NODE, "Index of the NUMA node nearest to the card.", "the kernel places the card at none"),
+    fact("gpus[].display.attached", Bool, None, Stable, DRIVER, "Whether a display is plugged into the card.", "the driver does not report it for the card"),
+    fact("gpus[].display.active", Bool, None, Stable, DRIVER, "Whether the card drives a desktop, headless ones included.", "the driver does not report it for the card"),
+    fact("gpus[].driver_model", Text, None, Stable, DRIVER, "Windows' driver model of the card: `WDDM`, `TCC` or `MCDM`.", "the system is not Windows"),
+    fact("gpus[].compute_mode", Text, None, Stable, DRIVER, "Who may use the card: `Default`, `Exclusive_Process`, `Prohibited`.", "the driver does not report it for the card"),
+    fact("gpus[].persistence_mode", Bool, None, Stable, DRIVER, "Whether the driver stays loaded without a client.", "the driver does not report it for the card"),
+    fact("gpu", Records, None, Stable, NOBODY, "The GPU that the workload runs on: every name below `gpus[]` also stands below `gpu`.", "the machine has no GPU, or nobody knows"),
+    fact("gpu.index", Int, None, Stable, ASKED, "Index into `gpus` of the GPU that the workload runs on: asked for, else the one with the most VRAM.", "nobody asked: the GPU with the most VRAM is taken"),
+    fact("driver.version", Text, None, Stable, DRIVER, "Version of the NVIDIA driver.", "no driver answers"),
+    fact("driver.cuda", Text, None, Stable, DRIVER, "Newest CUDA version that the driver supports.", "no driver answers, or one older than 418"),
+    fact("disk.free", Int, BYTES, Volatile, SYSTEM, "Free space where the models lie.", "no installation is named, or its file system does not answer"),
+    fact("disk.total", Int, BYTES, Stable, SYSTEM, "Size of the file system where the models lie.", "no installation is named, or its file system does not answer"),
+    fact("disk.kind", Text, None, Stable, SYSTEM, "Kind of that disk: `nvme`, `ssd`, `hdd` or `network`.", "the disk is virtual, or made of disks of several kinds"),
+    fact("software.python", Text, None, Stable, INSTALLED, "Version of Python.", "no environment is found, or it does not name its Python"),
+    fact("software.torch", Text, None, Stable, INSTALLED, "Version of PyTorch.", "it is not installed, or two versions are"),
+    fact("software.torch_cuda", Text, None, Stable, INSTALLED, "Version of the CUDA toolkit PyTorch was built with.", "PyTorch is not installed, or built for the CPU or for ROCm"),
+    fact("software.cudnn", Text, None, Stable, INSTALLED, "Version of cuDNN.", "it is not installed, or two versions are"),
+    fact("software.diffusers", Text, None, Stable, INSTALLED, "Version of diffusers.", "it is not installed, or two versions are"),
+    fact("software.transformers", Text, None, Stable, INSTALLED, "Version of transformers.", "it is not installed, or two versions are"),
+    fact("software.accelerate", Text, None, Stable, INSTALLED, "Version of accelerate.", "it is not installed, or two versions are"),
+    fact("software.xformers", Text, None, Stable, INSTALLED, "Version of xformers.", "it is not installed, or two versions are"),
+    fact("software.flash_attn", Text, None, Stable, INSTALLED, "Version of FlashAttention.", "it is not installed, or two versions are"),
+    fact("software.sageattention", Text, None, Stable, INSTALLED, "Version of SageAttention.", "it is not installed, or two versions are"),
+    fact("software.triton", Text, None, Stable, INSTALLED, "Version of Triton.", "it is not installed, or two versions are"),
+    fact("software.bitsandbytes", Text, None, Stable, INSTALLED, "Version of bitsandbytes.", "it is not installed, or two versions are"),
+    fact("software.torchao", Text, None, Stable, INSTALLED, "Version of torchao.", "it is not installed, or two versions are"),
+    fact("software.comfyui", Text, None, Stable, INSTALLED, "Version of ComfyUI.", "the installation is not ComfyUI"),
+    fact("models", Records, None, Stable, NOBODY, "Checkpoints found on disk, read from their headers.", "no facts file gives it: no probe reads checkpoints yet"),
+    fact("models[].name", Text, None, Stable, NOBODY, "Which model: `ti2v-5b`, `t2v-a14b`, …", "no facts file gives it: no probe reads checkpoints yet"),
+    fact("models[].component", Text, None, Stable, NOBODY, "Which part of it: `dit`, `text_encoder`, `vae`.", "no facts file gives it: no probe reads checkpoints yet"),
+    fact("models[].dtype", Text, None, Stable, NOBODY, "Data type of most weights: `bf16`, `fp8_e4m3fn`, `q4_k`.", "no facts file gives it: no probe reads checkpoints yet"),
+    fact("models[].bytes", Int, BYTES, Stable, NOBODY, "Bytes of all weights.", "no facts file gives it: no probe reads checkpoints yet"),
+    fact("models[].complete", Bool, None, Stable, NOBODY, "Whether every shard that the index names is there and whole.", "no facts file gives it: no probe reads checkpoints yet"),
+    fact("workload.model", Text, None, Stable, ASKED, "Model to run; a row of `data.models`.", "nothing is planned"),
+    fact("workload.width", Int, PIXELS, Stable, ASKED, "Width of the video.", "nothing is planned"),
+    fact("workload.height", Int, PIXELS, Stable, ASKED, "Height of the video.", "nothing is planned"),
+    fact("workload.frames", Int, COUNT, Stable, ASKED, "Frames of the video; 4n + 1 for most models.", "nothing is planned"),
+    fact("workload.steps", Int, COUNT, Stable, ASKED, "Denoising steps.", "nothing is planned"),
+    fact("workload.batch", Int, COUNT, Stable, ASKED, "Videos generated at once.", "nothing is planned"),
+    fact("workload.goal", Text, None, Stable, ASKED, "What to favour: `speed`, `balanced` or `memory`.", "nothing is planned"),
 ];
 
 /// The row of a name, abstract (`gpus[].name`) or concrete (`gpus[0].name`, `gpu.name`).

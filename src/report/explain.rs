@@ -382,7 +382,7 @@ impl Explainer<'_> {
         let set = self.plan.settings.iter().map(|(name, setting)| (name, &setting.derivation));
         let derivations: BTreeMap<&String, &Derivation> = set.chain(&self.plan.unset).collect();
         FactExplanation {
-            description: spec.doc.to_owned(),
+            description: spec.description(),
             ty: spec.ty,
             stability: spec.stability,
             known: self.facts.concrete(name).into_iter().map(|name| self.read_fact(name)).collect(),

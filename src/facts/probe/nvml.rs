@@ -153,7 +153,6 @@ fn describe(facts: &mut Facts, index: usize, board: &Board, root: &Path) -> Opti
     }
     put!("name", board.name, |text: &String| Ok(text.as_str().into()));
     put!("pci_device_id", board.pci, |pci| Ok(format!("{:08X}", pci.device_id).into()));
-    put!("numa_node", board.pci, |pci| numa_node(root, &pci.bus_id).map(Value::from));
     put!("architecture", board.architecture, |&number| named(ARCHITECTURES, number));
     put!("compute_capability", board.compute_capability, capability);
     for (fact, answer) in [
@@ -197,6 +196,9 @@ fn describe(facts: &mut Facts, index: usize, board: &Board, root: &Path) -> Opti
     }
     if !board.driver_model.is_silent() {
         put!("driver_model", board.driver_model, |&number| named(DRIVER_MODELS, number));
+    }
+    if let Answer::Given(pci) = &board.pci {
+        facts.know_or(name("numa_node"), numa_node(root, &pci.bus_id), Origin::Sysinfo);
     }
     memory(facts, &name("vram"), board);
     mig(facts, &name("mig"), board);
