@@ -31,6 +31,8 @@ pub enum Origin {
     Sysinfo,
     /// The topology, through hwloc (live or from its XML).
     Hwloc,
+    /// A saved table of `lscpu`.
+    Lscpu,
     /// Metadata of installed packages.
     Installed,
     /// A table in the policies (compute capability by PCI device id, say).
@@ -48,6 +50,7 @@ impl fmt::Display for Origin {
             Self::NvidiaSmi => "nvidia-smi",
             Self::Sysinfo => "sysinfo",
             Self::Hwloc => "hwloc",
+            Self::Lscpu => "lscpu",
             Self::Installed => "installed",
             Self::Table => "table",
             Self::File => "file",

@@ -14,6 +14,8 @@ use crate::facts::units::show;
 use crate::facts::{Facts, Origin, vocabulary};
 
 pub mod cgroup;
+pub mod kernel;
+mod layout;
 pub mod nvidia_smi;
 pub mod nvml;
 pub mod os;
@@ -25,7 +27,7 @@ pub mod topology;
 pub struct Sources {
     /// A saved report of `nvidia-smi -q` or `-q -x`; makes the machine a simulated one.
     pub nvidia_smi: Option<Arc<Source>>,
-    /// A topology that hwloc saved as XML; makes the machine a simulated one.
+    /// A topology that hwloc saved as XML, or a table of `lscpu`; makes the machine a simulated one.
     pub topology: Option<Arc<Source>>,
     /// The NVML library to load in place of the driver's own.
     pub nvml_library: Option<PathBuf>,
@@ -85,7 +87,7 @@ fn saved(sources: &Sources) -> Result<Facts, Finding> {
         facts.fill(nvidia_smi::read(Arc::clone(source))?);
     }
     if let Some(source) = &sources.topology {
-        let mut topology = topology::from_xml(Arc::clone(source))?;
+        let mut topology = topology::from_file(Arc::clone(source))?;
         let placed = records(&topology, "gpus");
         match facts.count("gpus") {
             // Both are in the order of the bus.
@@ -100,7 +102,10 @@ fn saved(sources: &Sources) -> Result<Facts, Finding> {
                 }
                 topology.forget("gpus");
                 for node in 0..topology.count("numa.nodes").unwrap_or(0) {
-                    topology.unknown(format!("numa.nodes[{node}].gpus"), "the topology shows other GPUs than the dump");
+                    let near = format!("numa.nodes[{node}].gpus");
+                    if topology.value(&near).is_some() {
+                        topology.unknown(near, "the topology shows other GPUs than the dump");
+                    }
                 }
             }
             // Without the list its parts would stand alone.
@@ -120,26 +125,16 @@ fn records(facts: &Facts, list: &str) -> usize {
 fn live(library: Option<PathBuf>) -> Facts {
     let (mut topology, system, answers) = thread::scope(|scope| {
         let answers = scope.spawn(|| nvml::ask(library));
-        let system = scope.spawn(|| {
-            let mut system = os::live();
-            let size = |facts: &Facts, name: &str| facts.value(name).and_then(Value::as_u64);
-            let limits = cgroup::probe(Path::new("/"), size(&system, "ram.total"));
-            // What the control group leaves may be less than what the machine has.
-            if size(&limits, "ram.available") < size(&system, "ram.available")
-                && limits.value("ram.available").is_some()
-            {
-                system.forget("ram.available");
-            }
-            system.fill(limits);
-            system
-        });
+        let system = scope.spawn(os::live);
         let topology = topology::live();
         let system = system.join().unwrap_or_else(|_| Facts::new("the system could not be asked"));
         (topology, system, answers.join().unwrap_or_default())
     });
     let mut facts = Facts::new("no probe reports it");
-    facts.findings.extend(contradictions(&topology, &system));
+    let (hwloc, other) = (("hwloc", &topology), ("the system", &system));
+    facts.findings.extend(contradictions(hwloc, other, &[("cpu.logical_cpus", 0.0), ("cpu.packages", 0.0)]));
     // hwloc adds up what the nodes report, which drifts; the system knows the whole.
+    facts.findings.extend(contradictions(other, hwloc, &[("ram.total", 0.01)]));
     if system.value("ram.total").is_some() {
         topology.forget("ram.total");
     }
@@ -149,20 +144,23 @@ fn live(library: Option<PathBuf>) -> Facts {
     facts
 }
 
-// What hwloc and the system report differently. Memory may differ by a hundredth.
-fn contradictions(topology: &Facts, system: &Facts) -> Vec<Finding> {
+// What two sources report differently, of facts with the share by which they may differ. The first source is believed.
+fn contradictions(believed: (&str, &Facts), other: (&str, &Facts), compared: &[(&str, f64)]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (name, tolerance) in [("cpu.logical_cpus", 0.0), ("cpu.packages", 0.0), ("ram.total", 0.01)] {
+    for (name, tolerance) in compared {
         let number = |facts: &Facts| facts.value(name).and_then(Value::as_f64);
-        let (Some(hwloc), Some(other)) = (number(topology), number(system)) else { continue };
-        if (hwloc - other).abs() <= tolerance * hwloc.max(other) {
+        let (Some(one), Some(two)) = (number(believed.1), number(other.1)) else { continue };
+        if (one - two).abs() <= tolerance * one.max(two) {
             continue;
         }
         let unit = vocabulary::find(name).and_then(|spec| spec.unit);
-        let shown = |facts: &Facts| facts.value(name).map_or_else(String::new, |value| show(value, unit));
-        let taken = if name == "ram.total" { "the system's" } else { "hwloc's" };
-        let message = format!("`{name}` is {} to hwloc and {} to the system", shown(topology), shown(system));
-        findings.push(Finding::warning("fact-contradiction", message).help(format!("{taken} value is used")));
+        let shown = |(source, facts): (&str, &Facts)| {
+            let value = facts.value(name).map_or_else(String::new, |value| show(value, unit));
+            format!("{value} to {source}")
+        };
+        let message = format!("`{name}` is {} and {}", shown(believed), shown(other));
+        let help = format!("the value of {} is used", believed.0);
+        findings.push(Finding::warning("fact-contradiction", message).help(help));
     }
     findings
 }
@@ -287,18 +285,22 @@ mod tests {
             facts.know("ram.total", ram, Origin::Hwloc);
             facts
         };
-        let messages: Vec<_> = contradictions(&facts(8, 64 << 30), &facts(16, 32 << 30))
+        let compare = |one: &Facts, other: &Facts| {
+            contradictions(("hwloc", one), ("the system", other), &[("cpu.logical_cpus", 0.0), ("ram.total", 0.01)])
+        };
+        let messages: Vec<_> = compare(&facts(8, 64 << 30), &facts(16, 32 << 30))
             .into_iter()
             .map(|finding| format!("{}; {}", finding.message, finding.help.unwrap_or_default()))
             .collect();
         assert_eq!(
             messages,
             [
-                "`cpu.logical_cpus` is 8 to hwloc and 16 to the system; hwloc's value is used",
-                "`ram.total` is 64 GiB to hwloc and 32 GiB to the system; the system's value is used",
+                "`cpu.logical_cpus` is 8 to hwloc and 16 to the system; the value of hwloc is used",
+                "`ram.total` is 64 GiB to hwloc and 32 GiB to the system; the value of hwloc is used",
             ]
         );
-        assert_eq!(contradictions(&facts(8, 1000), &facts(8, 995)), []);
+        assert_eq!(compare(&facts(8, 1000), &facts(8, 995)), []);
+        assert_eq!(compare(&facts(8, 1000), &Facts::new("")), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Limits of the control groups that the process runs in, versions 1 and 2: memory and CPU time.
+//! Limits of the control groups that the process runs in, versions 1 and 2: memory, CPU time and the CPUs themselves.
 //!
 //! A limit binds every group below it, so the smallest on the way from the process's group to the root of the mount is
 //! the one in force. In a container the path that the kernel names may lie outside the mount; then the mount is the group.
@@ -6,7 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::kernel;
 use crate::diag::Finding;
+use crate::facts::file::parse_cpu_list;
 use crate::facts::{Facts, Origin};
 
 /// Values from here on are ways to write "no limit".
@@ -54,6 +56,18 @@ pub fn probe(root: &Path, ram: Option<u64>) -> Facts {
     facts
 }
 
+/// The CPUs that the group leaves to its processes, by the system's numbers. `None` when no group on the way up names any.
+pub fn cpuset(root: &Path) -> Option<Vec<i64>> {
+    groups(root).iter().find_map(|group| {
+        let names = match group.version {
+            Version::One => ["cpuset.effective_cpus", "cpuset.cpus"].as_slice(),
+            Version::Two => &["cpuset.cpus.effective"],
+        };
+        let mut files = group.folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+        files.find_map(|path| parse_cpu_list(&text(&path)?).filter(|cpus| !cpus.is_empty()))
+    })
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Version {
     One,
@@ -67,7 +81,7 @@ struct Group {
 }
 
 fn groups(root: &Path) -> Vec<Group> {
-    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
+    let read = |path: &str| kernel::text(root, path).unwrap_or_default();
     let (groups, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
     let mut found = Vec::new();
     for line in groups.lines() {
@@ -75,7 +89,7 @@ fn groups(root: &Path) -> Vec<Group> {
         let mut parts = line.splitn(3, ':');
         let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else { continue };
         let version = if controllers.is_empty() { Version::Two } else { Version::One };
-        let wanted = |controller: &&str| matches!(*controller, "memory" | "cpu");
+        let wanted = |controller: &&str| matches!(*controller, "memory" | "cpu" | "cpuset");
         let Some(controller) = controllers.split(',').find(wanted).or((version == Version::Two).then_some("")) else {
             continue;
         };
@@ -209,22 +223,23 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::Value;
+    use tempfile::TempDir;
+
+    use super::super::testing::root;
+    use super::*;
 
     const V2: &str = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
     const V1: &str = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                       32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
 
-    fn probe_with(cgroup: &str, mounts: &str, files: &[(&str, &str)], ram: Option<u64>) -> Facts {
-        let root = tempfile::tempdir().unwrap();
+    fn root_with(cgroup: &str, mounts: &str, files: &[(&str, &str)]) -> TempDir {
         let own = [("proc/self/cgroup", cgroup), ("proc/self/mountinfo", mounts)];
-        for (path, text) in own.iter().chain(files) {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        }
-        probe(root.path(), ram)
+        root(&own.iter().chain(files).copied().collect::<Vec<_>>())
+    }
+
+    fn probe_with(cgroup: &str, mounts: &str, files: &[(&str, &str)], ram: Option<u64>) -> Facts {
+        probe(root_with(cgroup, mounts, files).path(), ram)
     }
 
     fn limits(facts: &Facts) -> (Option<u64>, Option<f64>) {
@@ -286,6 +301,19 @@ mod tests {
         assert_eq!(facts.value("ram.available"), Some(&6500.into()));
         assert_eq!(facts.value("ram.limit"), Some(&9000.into()));
         assert_eq!(probe_with("0::/a\n", V2, &files, Some(1000)).value("ram.available"), None);
+    }
+
+    #[test]
+    fn the_innermost_group_that_names_cpus_is_asked() {
+        let cpus = |cgroup, mounts, files: &[(&str, &str)]| cpuset(root_with(cgroup, mounts, files).path());
+        let v2 = [("sys/fs/cgroup/a/cpuset.cpus.effective", "0-1,8\n"), ("sys/fs/cgroup/a/b/x", "")];
+        assert_eq!(cpus("0::/a/b\n", V2, &v2), Some(vec![0, 1, 8]));
+        let mount = "33 31 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n";
+        let v1 = [("sys/fs/cgroup/cpuset/x/cpuset.cpus", "2-3\n"), ("sys/fs/cgroup/cpuset/cpuset.cpus", "0-7\n")];
+        assert_eq!(cpus("5:cpuset:/x\n", mount, &v1), Some(vec![2, 3]));
+        let empty = [("sys/fs/cgroup/cpuset/x/cpuset.cpus", "\n"), v1[1]];
+        assert_eq!(cpus("5:cpuset:/x\n", mount, &empty), Some((0..8).collect()));
+        assert_eq!(cpus("0::/\n", V2, &[]), None);
     }
 
     #[test]

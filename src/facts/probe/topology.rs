@@ -1,6 +1,6 @@
-//! Packages, cores, caches and NUMA nodes, of this machine through hwloc or from a topology that hwloc saved as XML.
+//! Packages, cores, caches and NUMA nodes: of this machine through hwloc, or from a topology that hwloc saved as XML or
+//! `lscpu` printed as a table.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,82 +10,13 @@ use hwlocality::object::attributes::ObjectAttributes;
 use hwlocality::object::types::ObjectType;
 use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
 
-use super::{os, sanity};
-use crate::diag::{Finding, Source};
+use super::layout::{Cache, Gpu, Kind, Layout, Node, Set, describe};
+use super::{kernel, sanity};
+use crate::diag::{Finding, Source, Span};
 use crate::facts::{Facts, Origin};
 
+mod lscpu;
 mod xml;
-
-/// Kinds of cores whose speeds differ by less than this share are alike: single cores of a kind are often rated a little
-/// higher (preferred cores), which makes them no other kind of core.
-const ALIKE: f64 = 0.85;
-
-const NO_MEMORY: &str = "the topology holds no memory sizes";
-
-/// Numbers of CPUs or nodes.
-type Set = BTreeSet<i64>;
-
-/// A topology as far as facts follow from it, of either source.
-#[derive(Debug, Default)]
-struct Layout {
-    packages: usize,
-    // The CPUs of each core.
-    cores: Vec<Set>,
-    // Those that are online.
-    cpus: Set,
-    // Those that the process may use, and the nodes; none where nothing is closed to it.
-    allowed: Option<Set>,
-    allowed_nodes: Option<Set>,
-    // The L3 caches.
-    caches: Vec<Cache>,
-    // Without those that are a GPU's memory.
-    nodes: Vec<Node>,
-    // Memory that no node is named for.
-    memory: Option<u64>,
-    kinds: Vec<Kind>,
-    // PCI devices of any maker, and NVIDIA's display controllers among them.
-    devices: usize,
-    gpus: Vec<Gpu>,
-    // Of the machine, then of its packages.
-    infos: Vec<(String, String)>,
-}
-
-#[derive(Debug)]
-struct Cache {
-    cpus: Set,
-    size: Option<u64>,
-}
-
-#[derive(Debug)]
-struct Node {
-    number: i64,
-    cpus: Set,
-    memory: Option<u64>,
-}
-
-/// CPUs that hwloc holds to be alike, the faster the higher the rank.
-#[derive(Debug)]
-struct Kind {
-    cpus: Set,
-    rank: Option<i64>,
-    infos: Vec<(String, String)>,
-}
-
-impl Kind {
-    fn info(&self, name: &str) -> Option<&str> {
-        self.infos.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
-    }
-}
-
-#[derive(Debug)]
-struct Gpu {
-    // The number in the name of the device's `nvml0` and `cuda0`.
-    nvml: Option<usize>,
-    cuda: Option<usize>,
-    bus: String,
-    // The nodes it is near.
-    near: Set,
-}
 
 /// The topology of this machine: `cpu.*` that hwloc knows, `numa.*`, and the nodes' memory together as `ram.total`.
 ///
@@ -107,7 +38,7 @@ pub fn live() -> Facts {
         Ok(topology) => {
             let mut layout = layout(&topology);
             // hwloc knows the cpuset but not the affinity mask.
-            if let Ok(bound) = os::allowed_cpus(Path::new("/")) {
+            if let Ok(bound) = kernel::allowed_cpus(Path::new("/")) {
                 let allowed = layout.allowed.get_or_insert_with(|| layout.cpus.clone());
                 allowed.retain(|cpu| bound.contains(cpu));
             }
@@ -122,6 +53,27 @@ pub fn live() -> Facts {
     facts
 }
 
+/// A saved topology of either form: hwloc's XML, or the table of `lscpu -e` or `lscpu -p`.
+///
+/// # Errors
+/// A `malformed-dump` finding at its place, when it is neither, or cannot be read as what it is.
+pub fn from_file(source: Arc<Source>) -> Result<Facts, Finding> {
+    let text = source.text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+    if text.starts_with('<') {
+        return from_xml(source);
+    }
+    if lscpu::is_table(text) {
+        return from_lscpu(source);
+    }
+    let summary = text.lines().any(|line| line.starts_with("CPU(s):"));
+    let message = if summary {
+        "the file is the summary that `lscpu` prints without options"
+    } else {
+        "the file is neither a topology of hwloc nor a table of `lscpu`"
+    };
+    Err(malformed(message).at(span(&source, 0, 0), "").help("save one with `lstopo file.xml` or `lscpu -e > file`"))
+}
+
 /// The topology that `lstopo` or hwloc saved as XML (hwloc 1 and 2).
 ///
 /// Besides what [`live`] gives: what the file says of the system and the processor's name, and the NUMA node of each
@@ -132,12 +84,37 @@ pub fn live() -> Facts {
 /// A `malformed-dump` finding at its place, when the text is no such XML, is cut off or is of hwloc 3.
 pub fn from_xml(source: Arc<Source>) -> Result<Facts, Finding> {
     let layout = xml::read(&source)?;
+    Ok(saved(&source, &layout))
+}
+
+/// The table that `lscpu -e` or `lscpu -p` printed: `cpu.*` and `numa.*` without sizes.
+///
+/// Kinds of cores and the CPUs that a process may use are unknown; nodes without CPUs are not listed.
+///
+/// # Errors
+/// A `malformed-dump` finding at its place, when a row does not fit the heading or no CPU is online.
+pub fn from_lscpu(source: Arc<Source>) -> Result<Facts, Finding> {
+    let layout = lscpu::read(&source)?;
+    Ok(saved(&source, &layout))
+}
+
+fn saved(source: &Arc<Source>, layout: &Layout) -> Facts {
     let mut facts = Facts::new("the saved dump does not say");
-    describe(&mut facts, &layout);
-    describe_system(&mut facts, &layout);
-    describe_gpus(&mut facts, &layout);
-    sanity::check(&mut facts, |_| Some(xml::span(&source, 0, 0)));
-    Ok(facts)
+    describe(&mut facts, layout);
+    describe_system(&mut facts, layout);
+    describe_gpus(&mut facts, layout);
+    sanity::check(&mut facts, |_| Some(span(source, 0, 0)));
+    facts
+}
+
+/// An error about a saved topology, without its place.
+fn malformed(message: impl Into<String>) -> Finding {
+    Finding::error("malformed-dump", message)
+}
+
+/// A place in a saved topology.
+fn span(source: &Arc<Source>, start: usize, end: usize) -> Span {
+    Span { source: Arc::clone(source), range: start..end }
 }
 
 // What hwloc found on this machine.
@@ -179,119 +156,12 @@ fn layout(topology: &Topology) -> Layout {
         caches: caches.collect(),
         nodes: nodes.collect(),
         kinds: kinds.collect(),
-        ..Layout::default()
+        ..Layout::new(Origin::Hwloc)
     }
 }
 
 fn indices(set: impl Iterator<Item = impl Into<usize>>) -> Set {
     set.filter_map(|index| i64::try_from(index.into()).ok()).collect()
-}
-
-fn list(set: &Set) -> Vec<i64> {
-    set.iter().copied().collect()
-}
-
-fn describe(facts: &mut Facts, layout: &Layout) {
-    let Layout { cores, cpus, .. } = layout;
-    let allowed: Set =
-        cpus.iter().filter(|cpu| layout.allowed.as_ref().is_none_or(|open| open.contains(cpu))).copied().collect();
-    let usable = cores.iter().filter(|core| !core.is_disjoint(&allowed)).count();
-    count(facts, "cpu.packages", layout.packages, "packages");
-    count(facts, "cpu.physical_cores", cores.len(), "cores");
-    count(facts, "cpu.logical_cpus", cpus.len(), "CPUs");
-    count(facts, "cpu.allowed_cores", usable, "cores");
-    facts.know("cpu.allowed_cpus", list(&allowed), Origin::Hwloc);
-    match fastest(layout) {
-        Ok(fast) => {
-            facts.know("cpu.performance_cores", fast, Origin::Hwloc);
-            facts.know("cpu.efficiency_cores", cores.len() - fast, Origin::Hwloc);
-        }
-        Err(why) => {
-            facts.unknown("cpu.performance_cores", why);
-            facts.unknown("cpu.efficiency_cores", why);
-        }
-    }
-    describe_caches(facts, layout);
-    describe_nodes(facts, layout, &allowed);
-}
-
-fn count(facts: &mut Facts, name: &str, number: usize, what: &str) {
-    if number == 0 {
-        facts.unknown(name, format!("the topology does not show {what}"));
-    } else {
-        facts.know(name, number, Origin::Hwloc);
-    }
-}
-
-// How many cores are of the fastest kind, or of one about as fast.
-fn fastest(layout: &Layout) -> Result<usize, &'static str> {
-    let Layout { cores, kinds, .. } = layout;
-    if cores.is_empty() {
-        return Err("the topology does not show cores");
-    }
-    if kinds.is_empty() {
-        // A topology without kinds may be of a hybrid processor all the same: its slower cores have one thread each.
-        let alike = cores.windows(2).all(|pair| pair[0].len() == pair[1].len());
-        return if alike { Ok(cores.len()) } else { Err("the topology does not say which cores are the faster ones") };
-    }
-    if kinds.len() == 1 {
-        return Ok(cores.len());
-    }
-    let different = |speeds: &Vec<f64>| speeds.windows(2).any(|pair| pair[0] != pair[1]);
-    let speeds = |name: &str| -> Option<Vec<f64>> {
-        let speeds: Option<Vec<f64>> = kinds.iter().map(|kind| kind.info(name)?.parse().ok()).collect();
-        speeds.filter(different)
-    };
-    let ranks = || kinds.iter().map(|kind| kind.rank).collect::<Option<Vec<i64>>>();
-    let (best, near): (usize, Vec<bool>) =
-        if let Some(speeds) = speeds("LinuxCapacity").or_else(|| speeds("FrequencyMaxMHz")) {
-            let best = (0..kinds.len()).max_by(|&a, &b| speeds[a].total_cmp(&speeds[b])).unwrap_or(0);
-            (best, speeds.iter().map(|speed| *speed >= speeds[best] * ALIKE).collect())
-        } else if let Some(ranks) = ranks() {
-            let best = (0..kinds.len()).max_by_key(|&kind| ranks[kind]).unwrap_or(0);
-            (best, ranks.iter().map(|rank| *rank == ranks[best]).collect())
-        } else {
-            return Err("the topology does not rank its kinds of cores");
-        };
-    let same = |kind: &Kind| kind.info("CoreType") == kinds[best].info("CoreType");
-    let fast: Vec<&Kind> =
-        kinds.iter().zip(near).filter(|(kind, near)| *near && same(kind)).map(|(kind, _)| kind).collect();
-    Ok(cores.iter().filter(|core| fast.iter().any(|kind| !kind.cpus.is_disjoint(core))).count())
-}
-
-fn describe_caches(facts: &mut Facts, layout: &Layout) {
-    let mut caches: Vec<&Cache> = layout.caches.iter().collect();
-    caches.sort_by(|a, b| a.cpus.cmp(&b.cpus));
-    facts.know("cpu.l3_domains", caches.len(), Origin::Hwloc);
-    for (index, cache) in caches.into_iter().enumerate() {
-        let size = cache.size.ok_or("the topology holds no size of this cache");
-        facts.know_or(format!("cpu.l3_domains[{index}].size"), size, Origin::Hwloc);
-        facts.know(format!("cpu.l3_domains[{index}].cpus"), list(&cache.cpus), Origin::Hwloc);
-    }
-}
-
-// The nodes that the process may use, by number.
-fn usable<'a>(layout: &'a Layout, allowed: &Set) -> Vec<&'a Node> {
-    let open = |node: &&Node| {
-        let listed = layout.allowed_nodes.as_ref().is_none_or(|open| open.contains(&node.number));
-        listed || !node.cpus.is_disjoint(allowed)
-    };
-    let mut nodes: Vec<&Node> = layout.nodes.iter().filter(open).collect();
-    nodes.sort_by_key(|node| node.number);
-    nodes
-}
-
-fn describe_nodes(facts: &mut Facts, layout: &Layout, allowed: &Set) {
-    let nodes = usable(layout, allowed);
-    facts.know("numa.nodes", nodes.len(), Origin::Hwloc);
-    for (index, node) in nodes.into_iter().enumerate() {
-        let name = |fact: &str| format!("numa.nodes[{index}].{fact}");
-        facts.know(name("index"), node.number, Origin::Hwloc);
-        facts.know(name("cpus"), list(&node.cpus), Origin::Hwloc);
-        facts.know_or(name("memory"), node.memory.ok_or(NO_MEMORY), Origin::Hwloc);
-    }
-    let total = layout.nodes.iter().filter_map(|node| node.memory).fold(0, u64::saturating_add);
-    facts.know_or("ram.total", if total > 0 { Ok(total) } else { Err(NO_MEMORY) }, Origin::Hwloc);
 }
 
 // What a saved topology says of the machine besides.
@@ -309,7 +179,7 @@ fn describe_system(facts: &mut Facts, layout: &Layout) {
         let text = text.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap_or_default();
         if !text.is_empty() {
             let text = if fact == "host.os" { text.to_lowercase() } else { text };
-            facts.know(fact, text, Origin::Hwloc);
+            facts.know(fact, text, layout.origin);
         }
     }
 }
@@ -330,11 +200,11 @@ fn describe_gpus(facts: &mut Facts, layout: &Layout) {
         let place = nodes.iter().min_by_key(|node| node.number);
         let place = place.filter(|first| nodes.iter().all(|node| node.cpus == first.cpus)).map(|node| node.number);
         let place = place.ok_or("the topology does not show the card at one node");
-        facts.know_or(format!("gpus[{index}].numa_node"), place, Origin::Hwloc);
+        facts.know_or(format!("gpus[{index}].numa_node"), place, layout.origin);
     }
     for (index, gpus) in near.into_iter().enumerate() {
         let gpus = if layout.devices > 0 { Ok(gpus) } else { Err("the topology was saved without PCI devices") };
-        facts.know_or(format!("numa.nodes[{index}].gpus"), gpus, Origin::Hwloc);
+        facts.know_or(format!("numa.nodes[{index}].gpus"), gpus, layout.origin);
     }
 }
 
@@ -352,6 +222,7 @@ fn gpus(layout: &Layout) -> Vec<&Gpu> {
 mod tests {
     use serde_json::Value;
 
+    use super::super::layout::NO_MEMORY;
     use super::*;
 
     // Two nodes of two cores each; the first core of each is the fast one; a GPU at the second node.
@@ -462,6 +333,19 @@ mod tests {
         assert!(cut.contains("XML"), "{cut}");
         let words = facts(&SMALL.replace("cpuset=\"0x24\"", "cpuset=\"0x24,many\"")).unwrap_err();
         assert_eq!(words, "t.xml:37:3: `0x24,many` is not a set of CPUs or nodes");
+    }
+
+    #[test]
+    fn a_file_is_read_as_what_it_is() {
+        let read = |text: &str| from_file(Source::new("t", text)).map_err(|finding| finding.message);
+        assert_eq!(read(&format!("\u{feff}\n{SMALL}")).unwrap().origin("cpu.packages"), Some(Origin::Hwloc));
+        let table = read("CPU SOCKET CORE\n  0      0    0\n").unwrap();
+        assert_eq!(table.origin("cpu.packages"), Some(Origin::Lscpu));
+        let neither = "the file is neither a topology of hwloc nor a table of `lscpu`";
+        let summary = "the file is the summary that `lscpu` prints without options";
+        for (text, message) in [("", neither), ("Machine (31GB total)\n", neither), ("CPU(s):   2\n", summary)] {
+            assert_eq!(read(text).unwrap_err(), message);
+        }
     }
 
     #[test]

@@ -7,14 +7,13 @@ use quick_xml::Reader;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
-use super::{Cache, Gpu, Kind, Layout, Node, Set};
-use crate::diag::{Finding, Source, Span};
+use super::super::layout::{Cache, Gpu, Kind, Layout, MOST_INDEX, Node, Set};
+use super::{malformed, span};
+use crate::diag::{Finding, Source};
+use crate::facts::Origin;
 
 /// Deeper than any topology nests.
 const DEPTH: usize = 128;
-
-/// More CPUs or nodes than any machine numbers.
-const MOST_INDEX: u64 = 1 << 16;
 
 /// PCI vendor of NVIDIA, and the class of display controllers.
 const NVIDIA: &str = "10de";
@@ -42,7 +41,7 @@ struct Frame {
 /// A `malformed-dump` finding at its place.
 pub fn read(source: &Arc<Source>) -> Result<Layout, Finding> {
     let mut reader = Reader::from_str(&source.text);
-    let mut layout = Layout::default();
+    let mut layout = Layout::new(Origin::Hwloc);
     let mut open: Vec<Frame> = Vec::new();
     let mut seen_root = false;
     let position = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
@@ -206,14 +205,6 @@ fn leave(layout: &mut Layout, open: &mut Vec<Frame>) {
         }
         _ => {}
     }
-}
-
-fn malformed(message: impl Into<String>) -> Finding {
-    Finding::error("malformed-dump", message)
-}
-
-pub fn span(source: &Arc<Source>, start: usize, end: usize) -> Span {
-    Span { source: Arc::clone(source), range: start..end }
 }
 
 fn unclosed(source: &Arc<Source>, finding: Finding, at: usize, open: &[Frame]) -> Finding {
