@@ -26,6 +26,12 @@ pub struct Facts {
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
+    /// Write what the probes saw to a folder, for a report of a wrong fact; --from-raw reads it
+    ///
+    /// What the driver, sysinfo and hwloc answered, and the kernel's files that were read.
+    #[arg(long, value_name = "DIR")]
+    raw: Option<PathBuf>,
+
     #[command(flatten)]
     machine: MachineOptions,
 
@@ -53,7 +59,10 @@ impl Facts {
     }
 
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let mut facts = self.machine.gather()?;
+        let mut facts = match &self.raw {
+            Some(folder) => self.machine.gather_raw(folder)?,
+            None => self.machine.gather()?,
+        };
         let cards = || self.policies.table("gpus");
         complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, cards)?;
         let file = FactsFile::from(&facts);

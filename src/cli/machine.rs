@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::CliError;
 use crate::diag::Source;
 use crate::facts::file::{self, FactsFile};
-use crate::facts::probe::{self, Sources};
+use crate::facts::probe::{self, Seen, Sources};
 use crate::facts::vocabulary::{FACTS, FactType};
 use crate::facts::{Facts, cards};
 use crate::yaml;
@@ -43,6 +43,10 @@ pub struct MachineOptions {
     #[arg(long, value_name = "FILE.xml")]
     topology: Option<PathBuf>,
 
+    /// A machine as `facts --raw` wrote it, in place of this one
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["facts", "nvidia_smi", "topology", "nvml_library"])]
+    from_raw: Option<PathBuf>,
+
     /// The GPU that the workload runs on, by its index in `facts` [default: the one with the most VRAM]
     #[arg(long, value_name = "N")]
     pub gpu_index: Option<usize>,
@@ -55,7 +59,7 @@ pub struct MachineOptions {
 impl MachineOptions {
     /// Whether the machine is this one.
     pub fn is_live(&self) -> bool {
-        self.facts.is_none() && self.nvidia_smi.is_none() && self.topology.is_none()
+        [&self.facts, &self.nvidia_smi, &self.topology, &self.from_raw].iter().all(|file| file.is_none())
     }
 
     /// The facts of the machine, as they are reported.
@@ -69,6 +73,7 @@ impl MachineOptions {
         let mut facts = probe::gather(&Sources {
             nvidia_smi: self.nvidia_smi.as_deref().map(read_source).transpose()?,
             topology: self.topology.as_deref().map(read_source).transpose()?,
+            raw: self.from_raw.clone(),
             nvml_library: self.nvml_library.clone(),
             gpu_index: None,
         })?;
@@ -79,6 +84,16 @@ impl MachineOptions {
             facts.fill(saved);
         }
         Ok(facts)
+    }
+
+    /// The facts of this machine, after what the probes saw was written to a folder.
+    pub fn gather_raw(&self, folder: &Path) -> Result<Facts, CliError> {
+        if !self.is_live() {
+            return Err(CliError::usage("--raw saves what the probes see of this machine, not of a saved one"));
+        }
+        let seen = Seen::here(self.nvml_library.clone());
+        seen.save(folder).map_err(|error| CliError::failed(format!("cannot write `{}`: {error}", folder.display())))?;
+        Ok(seen.facts())
     }
 
     /// What is put on record of the machine: nothing of this one, which can be asked again.

@@ -57,6 +57,7 @@ pub const CODES: &[CodeInfo] = &[
     code("pin-breaks-limit", Severity::Warning, "A value that was asked for lies outside a limit. It is kept, because it was asked for; the limit says what it may break."),
     code("policies-changed", Severity::Warning, "The policies differ from those of the last apply, so a difference may come from them."),
     code("policy-file", Severity::Error, "A policy file does not have the form that `schemas/policy.schema.json` describes."),
+    code("probe-silent", Severity::Warning, "The system did not answer in the time that it has, so what it would say is unknown. The other probes go on."),
     code("setting-out-of-range", Severity::Error, "A value is outside what `schemas/settings.schema.json` allows for the setting."),
     code("undecided", Severity::Error, "An error check or a limit reads an unknown fact, so nobody can tell whether it holds. Supply the fact with `--fact`, or allow the code."),
     code("unit-mismatch", Severity::Error, "A literal is in another unit than the setting."),

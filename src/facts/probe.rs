@@ -3,23 +3,26 @@
 //! Only this folder asks the machine. Which probe is believed when two report one fact, and what is said about a
 //! difference, is decided here.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
 
 use serde_json::Value;
 
+pub use self::seen::Seen;
 use crate::diag::{Finding, Source};
 use crate::facts::units::show;
 use crate::facts::{Facts, Origin, vocabulary};
 
 pub mod cgroup;
+pub mod files;
 pub mod kernel;
 mod layout;
 pub mod nvidia_smi;
 pub mod nvml;
 pub mod os;
+mod private;
 mod sanity;
+mod seen;
 pub mod topology;
 
 /// Where the facts of a machine come from: this machine, or files saved on another.
@@ -29,6 +32,8 @@ pub struct Sources {
     pub nvidia_smi: Option<Arc<Source>>,
     /// A topology that hwloc saved as XML, or a table of `lscpu`; makes the machine a simulated one.
     pub topology: Option<Arc<Source>>,
+    /// A folder that [`Seen::save`] wrote of another machine, in its place.
+    pub raw: Option<PathBuf>,
     /// The NVML library to load in place of the driver's own.
     pub nvml_library: Option<PathBuf>,
     /// Index into `gpus` of the GPU that the workload runs on, asked for by the user.
@@ -44,15 +49,11 @@ pub struct Sources {
 /// A `malformed-dump` finding when a file cannot be read as what it should be; `no-such-gpu` when the GPU asked for is
 /// not one of those that are known.
 pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
-    let simulated = sources.nvidia_smi.is_some() || sources.topology.is_some();
-    let mut facts = if simulated { saved(sources)? } else { live(sources.nvml_library.clone()) };
-    // A dump was checked with its places at hand; what is found again is said once.
-    sanity::check(&mut facts, |_| None);
-    let mut said = std::collections::BTreeSet::new();
-    facts.findings.retain(|finding| said.insert((finding.code.clone(), finding.message.clone())));
-    if !simulated {
-        place_gpus(&mut facts);
-    }
+    let mut facts = match &sources.raw {
+        Some(folder) => Seen::read(folder)?.facts(),
+        None if sources.nvidia_smi.is_some() || sources.topology.is_some() => saved(sources)?,
+        None => Seen::here(sources.nvml_library.clone()).facts(),
+    };
     if let Some(index) = sources.gpu_index {
         select_gpu(&mut facts, index)?;
     }
@@ -113,6 +114,7 @@ fn saved(sources: &Sources) -> Result<Facts, Finding> {
         }
         facts.fill(topology);
     }
+    sanity::check_again(&mut facts);
     Ok(facts)
 }
 
@@ -120,28 +122,6 @@ fn saved(sources: &Sources) -> Result<Facts, Finding> {
 fn records(facts: &Facts, list: &str) -> usize {
     let index = |name: &str| name.strip_prefix(list)?.strip_prefix('[')?.split(']').next()?.parse::<usize>().ok();
     facts.iter().filter_map(|(name, _)| index(name)).max().map_or(0, |last| last + 1)
-}
-
-fn live(library: Option<PathBuf>) -> Facts {
-    let (mut topology, system, answers) = thread::scope(|scope| {
-        let answers = scope.spawn(|| nvml::ask(library));
-        let system = scope.spawn(os::live);
-        let topology = topology::live();
-        let system = system.join().unwrap_or_else(|_| Facts::new("the system could not be asked"));
-        (topology, system, answers.join().unwrap_or_default())
-    });
-    let mut facts = Facts::new("no probe reports it");
-    let (hwloc, other) = (("hwloc", &topology), ("the system", &system));
-    facts.findings.extend(contradictions(hwloc, other, &[("cpu.logical_cpus", 0.0), ("cpu.packages", 0.0)]));
-    // hwloc adds up what the nodes report, which drifts; the system knows the whole.
-    facts.findings.extend(contradictions(other, hwloc, &[("ram.total", 0.01)]));
-    if system.value("ram.total").is_some() {
-        topology.forget("ram.total");
-    }
-    facts.fill(topology);
-    facts.fill(system);
-    facts.fill(nvml::facts(&answers, Path::new("/"), &nvml::Visible::here()));
-    facts
 }
 
 // What two sources report differently, of facts with the share by which they may differ. The first source is believed.
@@ -165,46 +145,45 @@ fn contradictions(believed: (&str, &Facts), other: (&str, &Facts), compared: &[(
     findings
 }
 
-// Lists the GPUs of each node by the node of each GPU, for a machine whose topology was read without its devices. A card
-// that the kernel places nowhere is at the only node there is.
-fn place_gpus(facts: &mut Facts) {
-    let (Some(gpus), Some(nodes)) = (facts.count("gpus"), facts.count("numa.nodes")) else { return };
-    let number = |facts: &Facts, name: String| facts.value(&name).and_then(Value::as_i64);
-    let indices: Vec<Option<i64>> = (0..nodes).map(|node| number(facts, format!("numa.nodes[{node}].index"))).collect();
-    for gpu in 0..gpus {
-        let name = format!("gpus[{gpu}].numa_node");
-        if let ([Some(only)], None) = (&indices[..], facts.value(&name)) {
-            facts.know(name, *only, Origin::Hwloc);
-        }
-    }
-    let places: Option<Vec<i64>> = (0..gpus).map(|gpu| number(facts, format!("gpus[{gpu}].numa_node"))).collect();
-    for (node, index) in indices.into_iter().enumerate() {
-        let name = format!("numa.nodes[{node}].gpus");
-        match (&places, index) {
-            (Some(places), Some(index)) => {
-                let near: Vec<usize> = (0..gpus).filter(|&gpu| places[gpu] == index).collect();
-                facts.know(name, near, Origin::Hwloc);
-            }
-            _ => facts.unknown(name, "the kernel does not place every card at a NUMA node"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod testing {
     use std::fs;
+    use std::ops::Deref;
 
     use tempfile::TempDir;
 
+    use super::files::Files;
+
+    /// A machine whose `/` is a folder of these files.
+    pub struct Machine {
+        folder: TempDir,
+        files: Files,
+    }
+
+    impl Machine {
+        /// The folder.
+        pub fn path(&self) -> &std::path::Path {
+            self.folder.path()
+        }
+    }
+
+    impl Deref for Machine {
+        type Target = Files;
+
+        fn deref(&self) -> &Files {
+            &self.files
+        }
+    }
+
     /// A folder that stands for `/`, with these files.
-    pub fn root(files: &[(&str, &str)]) -> TempDir {
-        let root = tempfile::tempdir().unwrap();
+    pub fn root(files: &[(&str, &str)]) -> Machine {
+        let folder = tempfile::tempdir().unwrap();
         for (path, text) in files {
-            let path = root.path().join(path);
+            let path = folder.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        root
+        Machine { files: Files::below(folder.path()), folder }
     }
 }
 
@@ -301,31 +280,6 @@ mod tests {
         );
         assert_eq!(compare(&facts(8, 1000), &facts(8, 995)), []);
         assert_eq!(compare(&facts(8, 1000), &Facts::new("")), []);
-    }
-
-    #[test]
-    fn cards_are_listed_at_their_nodes() {
-        let mut facts = Facts::new("");
-        facts.know("gpus", 2, Origin::Nvml);
-        facts.know("gpus[0].numa_node", 8, Origin::Nvml);
-        facts.know("numa.nodes", 2, Origin::Hwloc);
-        facts.know("numa.nodes[0].index", 0, Origin::Hwloc);
-        facts.know("numa.nodes[1].index", 8, Origin::Hwloc);
-        let mut unplaced = facts.clone();
-        place_gpus(&mut unplaced);
-        assert_eq!(unplaced.value("numa.nodes[1].gpus"), None);
-        facts.know("gpus[1].numa_node", 0, Origin::Nvml);
-        place_gpus(&mut facts);
-        assert_eq!(facts.value("numa.nodes[0].gpus"), Some(&json!([1])));
-        assert_eq!(facts.value("numa.nodes[1].gpus"), Some(&json!([0])));
-
-        let mut single = Facts::new("");
-        single.know("gpus", 1, Origin::Nvml);
-        single.unknown("gpus[0].numa_node", "-1");
-        single.know("numa.nodes", 1, Origin::Hwloc);
-        single.know("numa.nodes[0].index", 0, Origin::Hwloc);
-        place_gpus(&mut single);
-        assert_eq!(single.value("gpus[0].numa_node"), Some(&json!(0)));
     }
 
     #[test]

@@ -87,16 +87,17 @@ const RATIO: Option<Unit> = Some(Unit::Ratio);
 const WATTS: Option<Unit> = Some(Unit::Watts);
 
 const SYSTEM: &[Origin] = &[Origin::Sysinfo];
-const HWLOC: &[Origin] = &[Origin::Hwloc];
-/// Whom the topology and the system both tell; the topology's word counts.
-const CPU: &[Origin] = &[Origin::Hwloc, Origin::Sysinfo];
+const TOPOLOGY: &[Origin] = &[Origin::Hwloc, Origin::Lscpu];
+/// What the topology and the system both tell; the topology's word counts.
+const CPU: &[Origin] = &[Origin::Hwloc, Origin::Lscpu, Origin::Sysinfo];
+/// What hwloc's files say besides the system.
+const HOST: &[Origin] = &[Origin::Sysinfo, Origin::Hwloc];
 const DRIVER: &[Origin] = &[Origin::Nvml, Origin::NvidiaSmi];
 /// The bus tells that there is none.
 const BUS: &[Origin] = &[Origin::Nvml, Origin::NvidiaSmi, Origin::Sysinfo];
 const CARD: &[Origin] = &[Origin::Nvml, Origin::NvidiaSmi, Origin::Table];
 /// A saved dump does not say it.
 const NVML_OR_TABLE: &[Origin] = &[Origin::Nvml, Origin::Table];
-const NODE: &[Origin] = &[Origin::Sysinfo, Origin::Hwloc];
 const TABLE: &[Origin] = &[Origin::Table];
 const INSTALLED: &[Origin] = &[Origin::Installed];
 const ASKED: &[Origin] = &[Origin::User];
@@ -105,32 +106,32 @@ const NOBODY: &[Origin] = &[];
 /// Every fact, by family.
 #[rustfmt::skip]
 pub const FACTS: &[FactSpec] = &[
-    fact("host.os", Text, None, Stable, SYSTEM, "Operating system: `linux`, `windows`, `macos`.", "the machine is known from a dump alone"),
+    fact("host.os", Text, None, Stable, HOST, "Operating system: `linux`, `windows`, `macos`.", "the machine is known from a dump alone"),
     fact("host.os_version", Text, None, Stable, SYSTEM, "Name and version of the distribution or of Windows, as the system gives it.", "the system does not say"),
-    fact("host.kernel", Text, None, Stable, CPU, "Kernel release; on Windows the build.", "the system does not say"),
-    fact("host.arch", Text, None, Stable, CPU, "Processor architecture: `x86_64`, `aarch64`, `ppc64le`.", "the machine is known from a dump alone"),
+    fact("host.kernel", Text, None, Stable, HOST, "Kernel release; on Windows the build.", "the system does not say"),
+    fact("host.arch", Text, None, Stable, HOST, "Processor architecture: `x86_64`, `aarch64`, `ppc64le`.", "the machine is known from a dump alone"),
     fact("host.wsl", Bool, None, Stable, SYSTEM, "Whether this is Linux inside WSL2, where the GPU's driver is Windows'.", "the machine is known from a dump alone"),
     fact("host.container", Bool, None, Stable, SYSTEM, "Whether the process runs in a container (Docker, Podman, LXC, Kubernetes).", "the machine is known from a dump alone"),
-    fact("host.model", Text, None, Stable, SYSTEM, "The machine's product name as its firmware gives it.", "the firmware does not name the machine"),
-    fact("cpu.model", Text, None, Stable, CPU, "Model name of the first processor.", "the system does not name it"),
-    fact("cpu.vendor", Text, None, Stable, CPU, "Vendor id: `AuthenticAMD`, `GenuineIntel`, or the implementer on Arm.", "the system does not name it"),
+    fact("host.model", Text, None, Stable, HOST, "The machine's product name as its firmware gives it.", "the firmware does not name the machine"),
+    fact("cpu.model", Text, None, Stable, HOST, "Model name of the first processor.", "the system does not name it"),
+    fact("cpu.vendor", Text, None, Stable, HOST, "Vendor id: `AuthenticAMD`, `GenuineIntel`, or the implementer on Arm.", "the system does not name it"),
     fact("cpu.packages", Int, COUNT, Stable, CPU, "Processor packages (sockets).", "the kernel does not count them, as on some Arm boards"),
     fact("cpu.physical_cores", Int, COUNT, Stable, CPU, "Physical cores of the machine that are online, all packages together.", "neither hwloc nor the kernel tells cores from threads"),
     fact("cpu.logical_cpus", Int, COUNT, Stable, CPU, "Logical CPUs of the machine that are online (hardware threads).", "the machine is known from a dump of its GPUs alone"),
     fact("cpu.performance_cores", Int, COUNT, Stable, CPU, "Physical cores of the fastest kind; all of them when the cores are alike.", "nothing tells kinds of cores apart"),
     fact("cpu.efficiency_cores", Int, COUNT, Stable, CPU, "Physical cores of slower kinds; 0 when the cores are alike.", "nothing tells kinds of cores apart"),
     fact("cpu.allowed_cpus", Ints, None, Stable, CPU, "Logical CPUs that this process may use, by the system's number: online, in the cpuset and in the affinity mask.", "the system has no affinity mask to read, as on macOS"),
-    fact("cpu.allowed_cores", Int, COUNT, Stable, HWLOC, "Physical cores with at least one allowed CPU.", "the allowed CPUs or the cores are unknown"),
+    fact("cpu.allowed_cores", Int, COUNT, Stable, CPU, "Physical cores with at least one allowed CPU.", "the allowed CPUs or the cores are unknown"),
     fact("cpu.quota", Float, COUNT, Stable, SYSTEM, "CPUs' worth of time per period that the cgroup grants.", "there is no quota"),
-    fact("cpu.l3_domains", Records, None, Stable, HWLOC, "The L3 caches, in the order of their first CPU.", "the topology shows no L3 cache"),
-    fact("cpu.l3_domains[].size", Int, BYTES, Stable, HWLOC, "Size of the L3 cache.", "the topology has the cache without its size"),
-    fact("cpu.l3_domains[].cpus", Ints, None, Stable, HWLOC, "Logical CPUs that share the L3 cache.", "the list is"),
-    fact("numa.nodes", Records, None, Stable, HWLOC, "NUMA nodes with memory or CPUs that the process may use, by index. GPU memory exposed as a node is left out.", "the topology is unknown"),
-    fact("numa.nodes[].index", Int, None, Stable, HWLOC, "The system's number of the node; not always from 0.", "the list is"),
-    fact("numa.nodes[].cpus", Ints, None, Stable, HWLOC, "Logical CPUs of the node; may be empty.", "the list is"),
-    fact("numa.nodes[].memory", Int, BYTES, Stable, HWLOC, "Memory of the node.", "the topology holds no sizes, or the size cannot be true"),
-    fact("numa.nodes[].gpus", Ints, None, Stable, HWLOC, "Indices into `gpus` of the GPUs near the node.", "a GPU is placed at no node"),
-    fact("ram.total", Int, BYTES, Stable, CPU, "Memory of the machine that the system manages; somewhat less than what is installed.", "the system does not say, or the size cannot be true"),
+    fact("cpu.l3_domains", Records, None, Stable, TOPOLOGY, "The L3 caches, in the order of their first CPU.", "the topology shows no L3 cache"),
+    fact("cpu.l3_domains[].size", Int, BYTES, Stable, TOPOLOGY, "Size of the L3 cache.", "the topology has the cache without its size"),
+    fact("cpu.l3_domains[].cpus", Ints, None, Stable, TOPOLOGY, "Logical CPUs that share the L3 cache.", "the list is"),
+    fact("numa.nodes", Records, None, Stable, TOPOLOGY, "NUMA nodes with memory or CPUs that the process may use, by index. GPU memory exposed as a node is left out.", "the topology is unknown"),
+    fact("numa.nodes[].index", Int, None, Stable, TOPOLOGY, "The system's number of the node; not always from 0.", "the list is"),
+    fact("numa.nodes[].cpus", Ints, None, Stable, TOPOLOGY, "Logical CPUs of the node; may be empty.", "the list is"),
+    fact("numa.nodes[].memory", Int, BYTES, Stable, TOPOLOGY, "Memory of the node.", "the topology holds no sizes, or the size cannot be true"),
+    fact("numa.nodes[].gpus", Ints, None, Stable, TOPOLOGY, "Indices into `gpus` of the GPUs near the node.", "a GPU is placed at no node"),
+    fact("ram.total", Int, BYTES, Stable, HOST, "Memory of the machine that the system manages; somewhat less than what is installed.", "the system does not say, or the size cannot be true"),
     fact("ram.limit", Int, BYTES, Stable, SYSTEM, "Memory limit of the cgroup.", "there is no limit"),
     fact("ram.available", Int, BYTES, Volatile, SYSTEM, "Memory that could be taken now without swapping.", "the kernel is older than 3.14"),
     fact("ram.swap_total", Int, BYTES, Stable, SYSTEM, "Swap space.", "the machine is known from a dump alone"),
@@ -166,7 +167,7 @@ pub const FACTS: &[FactSpec] = &[
     fact("gpus[].mig.enabled", Bool, None, Stable, DRIVER, "Whether the card is split into MIG instances.", "the driver does not report it for the card"),
     fact("gpus[].mig.instances", Ints, None, Stable, DRIVER, "VRAM of each MIG instance, in bytes, in the driver's order.", "the driver does not report it for the card"),
     fact("gpus[].ecc.enabled", Bool, None, Stable, DRIVER, "Whether error correction is on; where it takes VRAM the total is smaller.", "the driver does not report it for the card"),
-    fact("gpus[].numa_node", Int, None, Stable, NODE, "Index of the NUMA node nearest to the card.", "the kernel places the card at none"),
+    fact("gpus[].numa_node", Int, None, Stable, HOST, "Index of the NUMA node nearest to the card.", "the kernel places the card at none"),
     fact("gpus[].display.attached", Bool, None, Stable, DRIVER, "Whether a display is plugged into the card.", "the driver does not report it for the card"),
     fact("gpus[].display.active", Bool, None, Stable, DRIVER, "Whether the card drives a desktop, headless ones included.", "the driver does not report it for the card"),
     fact("gpus[].driver_model", Text, None, Stable, DRIVER, "Windows' driver model of the card: `WDDM`, `TCC` or `MCDM`.", "the system is not Windows"),

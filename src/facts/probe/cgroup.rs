@@ -3,10 +3,7 @@
 //! A limit binds every group below it, so the smallest on the way from the process's group to the root of the mount is
 //! the one in force. In a container the path that the kernel names may lie outside the mount; then the mount is the group.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use super::kernel;
+use super::files::Files;
 use crate::diag::Finding;
 use crate::facts::file::parse_cpu_list;
 use crate::facts::{Facts, Origin};
@@ -17,29 +14,29 @@ const NO_LIMIT: u64 = 1 << 62;
 /// The memory limit and the CPU quota of this process, and what the limit leaves: `ram.limit`, `cpu.quota` and
 /// `ram.available`.
 ///
-/// `root` stands for `/`. A limit that is no smaller than the RAM, when its size in bytes is given, is none. Without a
+/// A limit that is no smaller than the RAM, when its size in bytes is given, is none. Without a
 /// limit the fact is unknown. A file that does not hold a number is passed over with a `cgroup-malformed` note.
-pub fn probe(root: &Path, ram: Option<u64>) -> Facts {
+pub fn probe(files: &Files, ram: Option<u64>) -> Facts {
     let mut facts = Facts::new("no limit is set");
     let (mut limits, mut quotas, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
     let binding = |limit: &u64| *limit < NO_LIMIT && ram.is_none_or(|ram| *limit < ram);
-    for group in groups(root) {
+    for group in groups(files) {
         for folder in &group.folders {
             let memory = match group.version {
-                Version::One => number(&folder.join("memory.limit_in_bytes")),
-                Version::Two => number(&folder.join("memory.max")),
+                Version::One => number(files, format!("{folder}/memory.limit_in_bytes")),
+                Version::Two => number(files, format!("{folder}/memory.max")),
             };
             let quota = match group.version {
-                Version::One => quota_v1(folder),
-                Version::Two => quota_v2(&folder.join("cpu.max")),
+                Version::One => quota_v1(files, folder),
+                Version::Two => quota_v2(files, format!("{folder}/cpu.max")),
             };
             if let Ok(Some(limit)) = &memory
                 && binding(limit)
             {
-                rooms.extend(used(folder, group.version).map(|used| limit.saturating_sub(used)));
+                rooms.extend(used(files, folder, group.version).map(|used| limit.saturating_sub(used)));
             }
-            note(&mut facts, root, memory, &mut limits);
-            note(&mut facts, root, quota, &mut quotas);
+            note(&mut facts, memory, &mut limits);
+            note(&mut facts, quota, &mut quotas);
         }
     }
     match limits.into_iter().filter(binding).min() {
@@ -57,14 +54,15 @@ pub fn probe(root: &Path, ram: Option<u64>) -> Facts {
 }
 
 /// The CPUs that the group leaves to its processes, by the system's numbers. `None` when no group on the way up names any.
-pub fn cpuset(root: &Path) -> Option<Vec<i64>> {
-    groups(root).iter().find_map(|group| {
+pub fn cpuset(files: &Files) -> Option<Vec<i64>> {
+    groups(files).iter().find_map(|group| {
         let names = match group.version {
             Version::One => ["cpuset.effective_cpus", "cpuset.cpus"].as_slice(),
             Version::Two => &["cpuset.cpus.effective"],
         };
-        let mut files = group.folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
-        files.find_map(|path| parse_cpu_list(&text(&path)?).filter(|cpus| !cpus.is_empty()))
+        let mut paths =
+            group.folders.iter().flat_map(|folder| names.iter().map(move |name| format!("{folder}/{name}")));
+        paths.find_map(|path| parse_cpu_list(&text(files, &path)?).filter(|cpus| !cpus.is_empty()))
     })
 }
 
@@ -74,15 +72,20 @@ enum Version {
     Two,
 }
 
+/// The mounts of control groups and of the root; of the others nothing is read, for their names may be anyone's.
+pub fn mountinfo(files: &Files) -> String {
+    let wanted = |line: &str| line.contains(" - cgroup") || line.split(' ').nth(4) == Some("/");
+    files.lines("proc/self/mountinfo", wanted).unwrap_or_default()
+}
+
 // A group of the process and those it lies in, innermost first.
 struct Group {
     version: Version,
-    folders: Vec<PathBuf>,
+    folders: Vec<String>,
 }
 
-fn groups(root: &Path) -> Vec<Group> {
-    let read = |path: &str| kernel::text(root, path).unwrap_or_default();
-    let (groups, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
+fn groups(files: &Files) -> Vec<Group> {
+    let (groups, mounts) = (files.text("proc/self/cgroup").unwrap_or_default(), mountinfo(files));
     let mut found = Vec::new();
     for line in groups.lines() {
         // `4:memory:/some/path`, or `0::/some/path` in version 2. The path may hold colons.
@@ -94,7 +97,7 @@ fn groups(root: &Path) -> Vec<Group> {
             continue;
         };
         if let Some(mount) = mounts.lines().filter_map(Mount::parse).find(|mount| mount.carries(version, controller)) {
-            found.push(Group { version, folders: mount.folders(root, path) });
+            found.push(Group { version, folders: mount.folders(files, path) });
         }
     }
     found
@@ -126,93 +129,82 @@ impl<'a> Mount<'a> {
     }
 
     // The group's folder and those above it up to the mount. Only the mount when the group is not visible in it.
-    fn folders(&self, root: &Path, path: &str) -> Vec<PathBuf> {
-        let mount = root.join(self.at.trim_start_matches('/'));
+    fn folders(&self, files: &Files, path: &str) -> Vec<String> {
+        let mount = self.at.trim_matches('/');
         let below = if self.inside == "/" { Some(path) } else { path.strip_prefix(self.inside) };
         let below = below.filter(|below| below.is_empty() || below.starts_with('/'));
-        let below = Path::new(below.unwrap_or_default().trim_matches('/'));
-        let hidden = below.components().any(|part| part == std::path::Component::ParentDir);
-        let mut folder = mount.join(below);
-        if hidden || !folder.is_dir() {
-            return vec![mount];
+        let below = below.unwrap_or_default().trim_matches('/');
+        let innermost = format!("{mount}/{below}");
+        if below.is_empty() || below.split('/').any(|part| part == "..") || !files.is_folder(&innermost) {
+            return vec![mount.to_owned()];
         }
-        let mut folders = Vec::new();
-        loop {
-            folders.push(folder.clone());
-            if folder == mount || !folder.pop() {
-                return folders;
-            }
-        }
+        let ends = innermost.char_indices().filter(|(at, c)| *c == '/' && *at >= mount.len()).map(|(at, _)| at);
+        ends.chain([innermost.len()]).rev().map(|end| innermost[..end].to_owned()).collect()
     }
 }
 
 /// What a file of limits holds that is none.
 struct Malformed {
-    path: PathBuf,
+    path: String,
     text: String,
 }
 
-fn note<T>(facts: &mut Facts, root: &Path, limit: Result<Option<T>, Malformed>, limits: &mut Vec<T>) {
+fn note<T>(facts: &mut Facts, limit: Result<Option<T>, Malformed>, limits: &mut Vec<T>) {
     match limit {
         Ok(limit) => limits.extend(limit),
         Err(Malformed { path, text }) => {
-            let path = Path::new("/").join(path.strip_prefix(root).unwrap_or(&path));
-            let message = format!("`{}` holds `{text}`, which is no limit; it is ignored", path.display());
+            let message = format!("`/{path}` holds `{text}`, which is no limit; it is ignored");
             facts.findings.push(Finding::note("cgroup-malformed", message));
         }
     }
 }
 
 // The file's text; `None` when the group has no such file, as the root group has none.
-fn text(path: &Path) -> Option<String> {
-    let text = fs::read_to_string(path).ok()?;
-    Some(text.trim().to_owned())
-}
-
-fn malformed(path: &Path, text: String) -> Malformed {
-    Malformed { path: path.to_owned(), text }
+fn text(files: &Files, path: &str) -> Option<String> {
+    Some(files.text(path).ok()?.trim().to_owned())
 }
 
 // A number of bytes above zero; a group without any memory could not run us.
-fn number(path: &Path) -> Result<Option<u64>, Malformed> {
-    match text(path) {
+fn number(files: &Files, path: String) -> Result<Option<u64>, Malformed> {
+    match text(files, &path) {
         None => Ok(None),
         Some(text) if text == "max" || text == "-1" => Ok(None),
         Some(text) => match text.parse() {
-            Ok(0) | Err(_) => Err(malformed(path, text)),
+            Ok(0) | Err(_) => Err(Malformed { path, text }),
             Ok(limit) => Ok(Some(limit)),
         },
     }
 }
 
 // The memory in use without the part of the file cache that would be given up first.
-fn used(folder: &Path, version: Version) -> Option<u64> {
+fn used(files: &Files, folder: &str, version: Version) -> Option<u64> {
     let (usage, cache) = match version {
         Version::One => ("memory.usage_in_bytes", "total_inactive_file "),
         Version::Two => ("memory.current", "inactive_file "),
     };
-    let usage = text(&folder.join(usage))?.parse::<u64>().ok()?;
-    let stat = text(&folder.join("memory.stat")).unwrap_or_default();
+    let usage = text(files, &format!("{folder}/{usage}"))?.parse::<u64>().ok()?;
+    let stat = text(files, &format!("{folder}/memory.stat")).unwrap_or_default();
     let cache = stat.lines().find_map(|line| line.strip_prefix(cache)?.parse::<u64>().ok());
     Some(usage.saturating_sub(cache.unwrap_or(0)))
 }
 
-fn quota_v2(path: &Path) -> Result<Option<f64>, Malformed> {
-    let Some(text) = text(path) else { return Ok(None) };
+fn quota_v2(files: &Files, path: String) -> Result<Option<f64>, Malformed> {
+    let Some(text) = text(files, &path) else { return Ok(None) };
     let (quota, period) = text.split_once(' ').unwrap_or((&text, "100000"));
     if quota == "max" {
         return Ok(None);
     }
-    ratio(quota, period).map(Some).ok_or_else(|| malformed(path, text.clone()))
+    ratio(quota, period).map(Some).ok_or_else(|| Malformed { path, text: text.clone() })
 }
 
-fn quota_v1(folder: &Path) -> Result<Option<f64>, Malformed> {
-    let path = folder.join("cpu.cfs_quota_us");
-    let (Some(quota), Some(period)) = (text(&path), text(&folder.join("cpu.cfs_period_us"))) else { return Ok(None) };
+fn quota_v1(files: &Files, folder: &str) -> Result<Option<f64>, Malformed> {
+    let path = format!("{folder}/cpu.cfs_quota_us");
+    let period = text(files, &format!("{folder}/cpu.cfs_period_us"));
+    let (Some(quota), Some(period)) = (text(files, &path), period) else { return Ok(None) };
     if quota == "-1" {
         return Ok(None);
     }
-    ratio(&quota, &period).map(Some).ok_or_else(|| malformed(&path, format!("{quota} of {period}")))
+    ratio(&quota, &period).map(Some).ok_or_else(|| Malformed { path, text: format!("{quota} of {period}") })
 }
 
 // CPUs' worth of time: microseconds granted by microseconds in the period.
@@ -224,22 +216,21 @@ fn ratio(quota: &str, period: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
-    use tempfile::TempDir;
 
-    use super::super::testing::root;
+    use super::super::testing::{Machine, root};
     use super::*;
 
     const V2: &str = "31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw,nsdelegate\n";
     const V1: &str = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
                       32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
 
-    fn root_with(cgroup: &str, mounts: &str, files: &[(&str, &str)]) -> TempDir {
+    fn root_with(cgroup: &str, mounts: &str, files: &[(&str, &str)]) -> Machine {
         let own = [("proc/self/cgroup", cgroup), ("proc/self/mountinfo", mounts)];
         root(&own.iter().chain(files).copied().collect::<Vec<_>>())
     }
 
     fn probe_with(cgroup: &str, mounts: &str, files: &[(&str, &str)], ram: Option<u64>) -> Facts {
-        probe(root_with(cgroup, mounts, files).path(), ram)
+        probe(&root_with(cgroup, mounts, files), ram)
     }
 
     fn limits(facts: &Facts) -> (Option<u64>, Option<f64>) {
@@ -305,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_innermost_group_that_names_cpus_is_asked() {
-        let cpus = |cgroup, mounts, files: &[(&str, &str)]| cpuset(root_with(cgroup, mounts, files).path());
+        let cpus = |cgroup, mounts, files: &[(&str, &str)]| cpuset(&root_with(cgroup, mounts, files));
         let v2 = [("sys/fs/cgroup/a/cpuset.cpus.effective", "0-1,8\n"), ("sys/fs/cgroup/a/b/x", "")];
         assert_eq!(cpus("0::/a/b\n", V2, &v2), Some(vec![0, 1, 8]));
         let mount = "33 31 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n";
@@ -324,7 +315,7 @@ mod tests {
             assert_eq!(facts.reason("ram.limit"), "no limit is set");
             assert_eq!(facts.reason("cpu.quota"), "no limit is set");
         }
-        assert_eq!(limits(&probe(Path::new("/nowhere"), None)), (None, None));
+        assert_eq!(limits(&probe(&Files::below("/nowhere"), None)), (None, None));
     }
 
     #[test]

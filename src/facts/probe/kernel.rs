@@ -1,13 +1,11 @@
 //! What the files of a Linux kernel say: the system's name, the processors, the memory and the limits.
 //!
-//! Every file is read below a folder that stands for `/`, so that the saved files of another machine read the same way.
-
-use std::fs;
-use std::path::Path;
+//! The saved files of another machine read the same way.
 
 use serde_json::Value;
 
 use super::cgroup;
+use super::files::Files;
 use crate::facts::{Facts, Origin};
 
 mod cpus;
@@ -27,26 +25,26 @@ const TRACES: &[&str] = &[".dockerenv", "run/.containerenv", "run/systemd/contai
 
 /// `host.*` without the architecture, `cpu.*` without the caches, and `ram.*`.
 ///
-/// `root` stands for `/`, `container` for the variable of that name. What no file says is unknown; on another system that
+/// `container` stands for the variable of that name. What no file says is unknown; on another system that
 /// is all but `host.container`.
-pub fn read(root: &Path, container: Option<&str>) -> Facts {
+pub fn read(files: &Files, container: Option<&str>) -> Facts {
     let mut facts = Facts::new("the kernel does not say");
-    facts.know("host.container", in_container(root, container), Origin::Sysinfo);
-    facts.know_or("host.model", model(root), Origin::Sysinfo);
-    facts.know_or("host.os_version", distribution(root), Origin::Sysinfo);
-    let release = text(root, "proc/sys/kernel/osrelease").map(|release| release.trim().to_owned());
+    facts.know("host.container", in_container(files, container), Origin::Sysinfo);
+    facts.know_or("host.model", model(files), Origin::Sysinfo);
+    facts.know_or("host.os_version", distribution(files), Origin::Sysinfo);
+    let release = lines(files, "proc/sys/kernel/osrelease", &[]).map(|release| release.trim().to_owned());
     facts.know_or("host.wsl", release.as_deref().map(is_wsl), Origin::Sysinfo);
     facts.know_or("host.kernel", release, Origin::Sysinfo);
-    cpus::describe(&mut facts, root);
-    meminfo::describe(&mut facts, root);
-    limits(&mut facts, root);
+    cpus::describe(&mut facts, files);
+    meminfo::describe(&mut facts, files);
+    limits(&mut facts, files);
     facts
 }
 
 // What the control group leaves may be less than what the machine has.
-fn limits(facts: &mut Facts, root: &Path) {
+fn limits(facts: &mut Facts, files: &Files) {
     let size = |facts: &Facts, name: &str| facts.value(name).and_then(Value::as_u64);
-    let limits = cgroup::probe(root, size(facts, "ram.total"));
+    let limits = cgroup::probe(files, size(facts, "ram.total"));
     let room = size(&limits, "ram.available");
     if room.is_some() && room < size(facts, "ram.available") {
         facts.forget("ram.available");
@@ -54,15 +52,13 @@ fn limits(facts: &mut Facts, root: &Path) {
     facts.fill(limits);
 }
 
-/// A file below `root`. Bytes that are no UTF-8 (a mount point may hold any) do not cost the rest of it.
+/// The lines of a file that begin with one of these words; all of them without words.
 ///
 /// # Errors
 /// That it cannot be read, and why.
-pub fn text(root: &Path, path: &str) -> Result<String, String> {
-    match fs::read(root.join(path)) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) => Err(format!("`/{path}` cannot be read: {error}")),
-    }
+pub fn lines(files: &Files, path: &str, words: &[&str]) -> Result<String, String> {
+    let wanted = |line: &str| words.is_empty() || words.iter().any(|word| line.starts_with(word));
+    files.lines(path, wanted).map_err(|error| format!("`/{path}` cannot be read: {error}"))
 }
 
 /// Whether a kernel of this release runs inside WSL2.
@@ -70,21 +66,21 @@ pub fn is_wsl(release: &str) -> bool {
     release.to_lowercase().contains("microsoft")
 }
 
-fn in_container(root: &Path, container: Option<&str>) -> bool {
-    let read = |path: &str| text(root, path).unwrap_or_default();
-    let (group, mounts) = (read("proc/1/cgroup"), read("proc/self/mountinfo"));
+fn in_container(files: &Files, container: Option<&str>) -> bool {
+    let group = files.text("proc/1/cgroup").unwrap_or_default();
+    let mounts = cgroup::mountinfo(files);
     // With a namespace of its own the group is `/`; the layers of an overlay still lie in the engine's folder.
     let overlay = mounts.lines().find(|line| line.split(' ').nth(4) == Some("/") && line.contains(" - overlay "));
     let engine = |text: &str| ENGINES.iter().any(|engine| text.contains(engine));
     container.is_some_and(|engine| !engine.is_empty())
-        || TRACES.iter().any(|trace| root.join(trace).exists())
+        || TRACES.iter().any(|trace| files.exists(trace))
         || engine(&group)
         || overlay.is_some_and(engine)
 }
 
-fn model(root: &Path) -> Result<String, &'static str> {
+fn model(files: &Files) -> Result<String, &'static str> {
     let paths = ["sys/class/dmi/id/product_name", "proc/device-tree/model"];
-    let texts = paths.iter().filter_map(|path| text(root, path).ok());
+    let texts = paths.iter().filter_map(|path| files.text(path).ok());
     texts
         .map(|text| text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
         .find(|text| !text.is_empty() && !NO_MODEL.contains(&text.to_lowercase().as_str()))
@@ -92,9 +88,9 @@ fn model(root: &Path) -> Result<String, &'static str> {
 }
 
 // As sysinfo writes it: `Linux (Debian GNU/Linux 12)`.
-fn distribution(root: &Path) -> Result<String, &'static str> {
-    let name = assigned(root, [("etc/os-release", "NAME"), ("etc/lsb-release", "DISTRIB_ID")]);
-    let version = assigned(root, [("etc/os-release", "VERSION_ID"), ("etc/lsb-release", "DISTRIB_RELEASE")]);
+fn distribution(files: &Files) -> Result<String, &'static str> {
+    let name = assigned(files, [("etc/os-release", "NAME"), ("etc/lsb-release", "DISTRIB_ID")]);
+    let version = assigned(files, [("etc/os-release", "VERSION_ID"), ("etc/lsb-release", "DISTRIB_RELEASE")]);
     match (name, version) {
         (Some(name), Some(version)) => Ok(format!("Linux ({name} {version})")),
         (Some(name), None) => Ok(format!("Linux ({name})")),
@@ -103,9 +99,9 @@ fn distribution(root: &Path) -> Result<String, &'static str> {
 }
 
 // The first of these shell variables that its file assigns.
-fn assigned<const N: usize>(root: &Path, places: [(&str, &str); N]) -> Option<String> {
+fn assigned<const N: usize>(files: &Files, places: [(&str, &str); N]) -> Option<String> {
     places.into_iter().find_map(|(path, variable)| {
-        let text = text(root, path).ok()?;
+        let text = files.text(path).ok()?;
         let value = text.lines().find_map(|line| line.strip_prefix(variable)?.strip_prefix('='))?;
         Some(value.replace('"', ""))
     })
@@ -119,13 +115,12 @@ mod tests {
     use super::*;
 
     fn known(files: &[(&str, &str)], name: &str) -> Option<Value> {
-        read(root(files).path(), None).value(name).cloned()
+        read(&root(files), None).value(name).cloned()
     }
 
     #[test]
     fn containers_leave_traces() {
-        let said =
-            |files: &[(&str, &str)], variable| read(root(files).path(), variable).value("host.container").cloned();
+        let said = |files: &[(&str, &str)], variable| read(&root(files), variable).value("host.container").cloned();
         assert_eq!(said(&[("proc/1/cgroup", "0::/init.scope\n")], None), Some(false.into()));
         assert_eq!(said(&[], Some("")), Some(false.into()));
         assert_eq!(said(&[], Some("podman")), Some(true.into()));
@@ -196,7 +191,7 @@ mod tests {
         let root = root(&[("proc/self/cgroup", "0::/\n"), ("sys/fs/cgroup/cpu.max", "150000 100000\n")]);
         let mut mounts = b"30 23 8:1 / /media/caf\xe9 rw - ext4 /dev/sdb1 rw\n".to_vec();
         mounts.extend(b"31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
-        fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
-        assert_eq!(read(root.path(), None).value("cpu.quota"), Some(&json!(1.5)));
+        std::fs::write(root.path().join("proc/self/mountinfo"), mounts).unwrap();
+        assert_eq!(read(&root, None).value("cpu.quota"), Some(&json!(1.5)));
     }
 }

@@ -3,13 +3,13 @@
 //! First the driver is asked ([`ask`]), then its [`Answers`] are made into facts. Each answer stands alone: what one card
 //! or one driver does not report is one unknown fact.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use self::answers::{Answer, Board, ComputeCapability, Refusal};
+use super::files::Files;
 use super::nvidia_smi::UNIFIED;
 use crate::diag::Finding;
 use crate::facts::{Facts, Origin};
@@ -82,11 +82,10 @@ pub fn ask(library: Option<PathBuf>) -> Answers {
 
 /// `gpus`, `gpus[].*`, `driver.*`, and `gpu.index` when the environment chooses a card.
 ///
-/// Where no driver answers the bus is asked, below `root`, which stands for `/`: `gpus` is empty when it shows no NVIDIA
-/// card, and unknown when it shows one or nothing can be told.
-pub fn facts(answers: &Answers, root: &Path, visible: &Visible) -> Facts {
+/// Where no driver answers the kernel is asked for the bus: `gpus` is empty when it shows no NVIDIA card, and unknown when it shows one or nothing can be told.
+pub fn facts(answers: &Answers, files: &Files, visible: &Visible) -> Facts {
     if let Some(refusal) = answers.refused {
-        return absent::without_driver(root, refusal);
+        return absent::without_driver(files, refusal);
     }
     let mut facts = Facts::new("the NVIDIA driver does not say");
     put(&mut facts, "driver.version", &answers.driver_version, |version| Ok(version.as_str().into()));
@@ -105,7 +104,7 @@ pub fn facts(answers: &Answers, root: &Path, visible: &Visible) -> Facts {
         }
     }
     for (index, board) in answers.devices.iter().enumerate() {
-        if let Some(trouble) = describe(&mut facts, index, board, root) {
+        if let Some(trouble) = describe(&mut facts, index, board, files) {
             let message = format!("`gpus[{index}]` does not answer: {}", trouble.why);
             facts.findings.push(Finding::warning("gpu-lost", message).help(trouble.help));
         }
@@ -139,7 +138,7 @@ fn put<T>(
 }
 
 // The facts of one card; gives back the trouble with it.
-fn describe(facts: &mut Facts, index: usize, board: &Board, root: &Path) -> Option<Trouble> {
+fn describe(facts: &mut Facts, index: usize, board: &Board, files: &Files) -> Option<Trouble> {
     let name = |fact: &str| format!("gpus[{index}].{fact}");
     if let Some(refusal) = board.refused {
         facts.unknown(format!("gpus[{index}]"), refusal.reason());
@@ -198,7 +197,7 @@ fn describe(facts: &mut Facts, index: usize, board: &Board, root: &Path) -> Opti
         put!("driver_model", board.driver_model, |&number| named(DRIVER_MODELS, number));
     }
     if let Answer::Given(pci) = &board.pci {
-        facts.know_or(name("numa_node"), numa_node(root, &pci.bus_id), Origin::Sysinfo);
+        facts.know_or(name("numa_node"), numa_node(files, &pci.bus_id), Origin::Sysinfo);
     }
     memory(facts, &name("vram"), board);
     mig(facts, &name("mig"), board);
@@ -276,11 +275,13 @@ fn throttle_reasons(bits: u64) -> String {
 }
 
 // The node that the kernel places the PCI device at. The driver writes the domain with eight digits, the kernel with four.
-fn numa_node(root: &Path, bus_id: &str) -> Result<i64, String> {
+fn numa_node(files: &Files, bus_id: &str) -> Result<i64, String> {
     let device = bus_id.to_lowercase();
     let device = device.strip_prefix("0000").filter(|rest| rest.find(':') == Some(4)).unwrap_or(&device);
-    let path = root.join("sys/bus/pci/devices").join(device).join("numa_node");
-    let node = fs::read_to_string(path).ok().and_then(|text| text.trim().parse::<i64>().ok());
+    let node = files
+        .text(&format!("sys/bus/pci/devices/{device}/numa_node"))
+        .ok()
+        .and_then(|text| text.trim().parse::<i64>().ok());
     node.filter(|&node| node >= 0).ok_or_else(|| "the kernel does not place the card at a NUMA node".to_owned())
 }
 
@@ -306,10 +307,10 @@ mod tests {
             ("sys/bus/pci/devices/0000:5e:00.0/numa_node", "-1\n"),
             ("sys/bus/pci/devices/10000:01:00.0/numa_node", "0\n"),
         ]);
-        assert_eq!(numa_node(root.path(), "00000000:3B:00.0"), Ok(1));
-        assert_eq!(numa_node(root.path(), "0000:3b:00.0"), Ok(1));
-        assert_eq!(numa_node(root.path(), "10000:01:00.0"), Ok(0));
-        assert!(numa_node(root.path(), "00000000:5E:00.0").is_err());
-        assert!(numa_node(root.path(), "00000000:99:00.0").is_err());
+        assert_eq!(numa_node(&root, "00000000:3B:00.0"), Ok(1));
+        assert_eq!(numa_node(&root, "0000:3b:00.0"), Ok(1));
+        assert_eq!(numa_node(&root, "10000:01:00.0"), Ok(0));
+        assert!(numa_node(&root, "00000000:5E:00.0").is_err());
+        assert!(numa_node(&root, "00000000:99:00.0").is_err());
     }
 }

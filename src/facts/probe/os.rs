@@ -1,7 +1,6 @@
 //! What the operating system says of this machine: the files of a Linux kernel, and sysinfo on every system.
 
 use std::env;
-use std::path::Path;
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
@@ -11,12 +10,11 @@ use crate::facts::{Facts, Origin};
 /// What both report, and the share by which it may differ.
 const COMPARED: &[(&str, f64)] = &[("cpu.logical_cpus", 0.0), ("ram.total", 0.01), ("ram.swap_total", 0.01)];
 
-/// `host.*`, `cpu.*` without the caches, and `ram.*`, of this machine.
+/// `host.*`, `cpu.*` without the caches, and `ram.*`, of what the kernel's files and sysinfo say of one machine.
 ///
-/// The kernel's files are believed first; what they do not say, or another system has no files for, sysinfo fills in.
-pub fn live() -> Facts {
-    let mut facts = kernel::read(Path::new("/"), env::var("container").ok().as_deref());
-    let mut other = through_sysinfo();
+/// The files are believed first; what they do not say, or another system has no files for, sysinfo fills in.
+pub fn join(kernel: Facts, sysinfo: Facts) -> Facts {
+    let (mut facts, mut other) = (kernel, sysinfo);
     facts.findings.extend(contradictions(("the kernel's files", &facts), ("sysinfo", &other), COMPARED));
     if facts.value("ram.total").is_some() {
         // Kernels before 3.14 do not report it, and sysinfo makes it up then.
@@ -30,7 +28,8 @@ pub fn live() -> Facts {
     facts
 }
 
-fn through_sysinfo() -> Facts {
+/// What sysinfo says of this machine.
+pub fn ask() -> Facts {
     let mut facts = Facts::new("the system does not say");
     let text = |value: Result<String, sysinfo::Error>| {
         value.ok().filter(|text| !text.trim().is_empty()).ok_or("the system does not say")
@@ -81,11 +80,12 @@ fn architecture() -> &'static str {
 mod tests {
     use serde_json::Value;
 
+    use super::super::files::Files;
     use super::*;
 
     #[test]
     fn this_machine_has_memory() {
-        let facts = live();
+        let facts = join(kernel::read(&Files::below("/"), None), ask());
         let total = facts.value("ram.total").and_then(Value::as_u64).unwrap();
         assert!(facts.value("ram.available").and_then(Value::as_u64).unwrap() <= total);
         assert!(facts.value("host.os").is_some());
@@ -94,8 +94,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_kernel_and_sysinfo_agree_on_this_machine() {
-        let kernel = kernel::read(Path::new("/"), None);
-        let other = through_sysinfo();
+        let kernel = kernel::read(&Files::below("/"), None);
+        let other = ask();
         for name in ["host.kernel", "host.os_version", "host.wsl", "cpu.logical_cpus", "ram.total", "ram.swap_total"] {
             assert_eq!(kernel.value(name), other.value(name), "{name}");
         }

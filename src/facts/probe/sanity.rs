@@ -1,5 +1,7 @@
 //! Values that cannot be true, whoever reports them.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::diag::{Finding, Span};
@@ -65,6 +67,14 @@ pub fn check(facts: &mut Facts, place: impl Fn(&str) -> Option<Span>) {
             refuse(facts, &fact, &name, why, place(&fact));
         }
     }
+}
+
+/// The same for facts of several sources, some of which were checked with their places at hand; what is found again is
+/// said once.
+pub fn check_again(facts: &mut Facts) {
+    check(facts, |_| None);
+    let mut said = BTreeSet::new();
+    facts.findings.retain(|finding| said.insert((finding.code.clone(), finding.message.clone())));
 }
 
 fn unit(name: &str) -> Unit {

@@ -1,7 +1,7 @@
 //! Packages, cores, caches and NUMA nodes: of this machine through hwloc, or from a topology that hwloc saved as XML or
 //! `lscpu` printed as a table.
 
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use hwlocality::Topology;
@@ -9,46 +9,86 @@ use hwlocality::object::TopologyObject;
 use hwlocality::object::attributes::ObjectAttributes;
 use hwlocality::object::types::ObjectType;
 use hwlocality::topology::builder::{BuildFlags, TopologyBuilder};
+use hwlocality::topology::export::xml::XMLExportFlags;
+
+use serde_json::Value;
 
 use super::layout::{Cache, Gpu, Kind, Layout, Node, Set, describe};
-use super::{kernel, sanity};
+use super::sanity;
 use crate::diag::{Finding, Source, Span};
 use crate::facts::{Facts, Origin};
 
 mod lscpu;
-mod xml;
+pub mod xml;
 
-/// The topology of this machine: `cpu.*` that hwloc knows, `numa.*`, and the nodes' memory together as `ram.total`.
+/// What a topology says besides, in words; the others may tell whose machine it is.
+const INFOS: &[&str] = &[
+    "Architecture",
+    "CPUModel",
+    "CPUVendor",
+    "CoreType",
+    "DMIProductName",
+    "FrequencyBaseMHz",
+    "FrequencyMaxMHz",
+    "LinuxCapacity",
+    "OSName",
+    "OSRelease",
+    "PCIBusID",
+];
+
+/// The topology of this machine, as hwloc has it.
+#[derive(Debug)]
+pub struct Hwloc(Topology);
+
+/// Asks hwloc for the topology of this machine, without PCI devices, which cost most of the time.
 ///
-/// Without PCI devices, which cost most of the time: GPUs are placed by [`super::gather`]. When hwloc fails, these facts
-/// are unknown with its error.
-pub fn live() -> Facts {
-    let mut facts = Facts::new("the topology does not say");
+/// # Errors
+/// Why it does not give one, to stand after its name.
+pub fn look() -> Result<Hwloc, String> {
     let flags = BuildFlags::INCLUDE_DISALLOWED | BuildFlags::DONT_CHANGE_BINDING | BuildFlags::IGNORE_DISTANCES;
-    let topology = TopologyBuilder::new()
-        .with_flags(flags)
-        .map_err(|error| error.to_string())
-        .and_then(|builder| builder.build().map_err(|error| error.to_string()))
-        .and_then(|topology| {
-            // `HWLOC_XMLFILE` and its like make hwloc describe another machine.
-            let own = topology.is_this_system();
-            own.then_some(topology).ok_or_else(|| "the environment makes it describe another machine".to_owned())
-        });
-    match topology {
-        Ok(topology) => {
-            let mut layout = layout(&topology);
-            // hwloc knows the cpuset but not the affinity mask.
-            if let Ok(bound) = kernel::allowed_cpus(Path::new("/")) {
-                let allowed = layout.allowed.get_or_insert_with(|| layout.cpus.clone());
-                allowed.retain(|cpu| bound.contains(cpu));
-            }
-            describe(&mut facts, &layout);
-        }
-        Err(error) => {
-            for family in ["cpu", "numa"] {
-                facts.unknown(family, format!("hwloc could not read the topology: {error}"));
-            }
-        }
+    let builder = TopologyBuilder::new().with_flags(flags).map_err(|error| error.to_string());
+    let topology = builder.and_then(|builder| builder.build().map_err(|error| error.to_string()));
+    let topology = topology.map_err(|error| format!("could not read the topology: {error}"))?;
+    // `HWLOC_XMLFILE` and its like make hwloc describe another machine.
+    topology.is_this_system().then_some(Hwloc(topology)).ok_or_else(|| "describes another machine here".to_owned())
+}
+
+impl Hwloc {
+    /// What facts follow from.
+    pub fn layout(&self) -> Layout {
+        layout(&self.0)
+    }
+
+    /// The topology in hwloc's own XML, without what tells whose machine it is.
+    ///
+    /// # Errors
+    /// hwloc cannot write it.
+    pub fn to_xml(&self) -> io::Result<String> {
+        let xml = self.0.export_xml(XMLExportFlags::empty()).map_err(io::Error::other)?;
+        let named = |line: &str| line.trim_start().strip_prefix("<info name=\"")?.split('"').next().map(str::to_owned);
+        let stays = |line: &&str| named(line).is_none_or(|name| INFOS.contains(&name.as_str()));
+        Ok(xml.as_str().split_inclusive('\n').filter(stays).collect())
+    }
+}
+
+/// `cpu.*` that hwloc knows, `numa.*`, and the nodes' memory together as `ram.total`, of a machine that its kernel
+/// describes too. GPUs are placed elsewhere.
+pub fn of_machine(mut layout: Layout, kernel: &Facts) -> Facts {
+    // hwloc knows the cpuset but not the affinity mask.
+    if let Some(Value::Array(bound)) = kernel.value("cpu.allowed_cpus") {
+        let bound: Set = bound.iter().filter_map(Value::as_i64).collect();
+        layout.allowed.get_or_insert_with(|| layout.cpus.clone()).retain(|cpu| bound.contains(cpu));
+    }
+    let mut facts = Facts::new("the topology does not say");
+    describe(&mut facts, &layout);
+    facts
+}
+
+/// The same, where hwloc gives no topology.
+pub fn unknown(why: &str) -> Facts {
+    let mut facts = Facts::new(why);
+    for family in ["cpu", "numa"] {
+        facts.unknown(family, why);
     }
     facts
 }
@@ -76,7 +116,7 @@ pub fn from_file(source: Arc<Source>) -> Result<Facts, Finding> {
 
 /// The topology that `lstopo` or hwloc saved as XML (hwloc 1 and 2).
 ///
-/// Besides what [`live`] gives: what the file says of the system and the processor's name, and the NUMA node of each
+/// Besides what [`of_machine`] gives: what the file says of the system and the processor's name, and the NUMA node of each
 /// NVIDIA GPU, in the driver's order, as `gpus[i].numa_node`. It does not make `gpus` known, because it shows neither
 /// their memory nor whether a driver runs them.
 ///
@@ -358,7 +398,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_cores_and_nodes() {
-        let facts = live();
+        let facts = of_machine(look().unwrap().layout(), &Facts::new(""));
         let number = |name: &str| facts.value(name).and_then(Value::as_u64).unwrap();
         assert!(number("cpu.logical_cpus") >= number("cpu.physical_cores"));
         assert!(facts.value("cpu.allowed_cpus").and_then(Value::as_array).is_some_and(|cpus| !cpus.is_empty()));

@@ -1,11 +1,11 @@
 //! The processors, from sysfs and, where that is not there, from `/proc/cpuinfo`; and those that the process may use.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::super::cgroup;
+use super::super::files::Files;
 use super::super::layout::{Kind, Layout, Set, describe_cores};
-use super::text;
+use super::lines;
 use crate::facts::file::parse_cpu_list;
 use crate::facts::{Facts, Origin};
 
@@ -17,19 +17,22 @@ const CPUS: &str = "sys/devices/system/cpu";
 /// gives in numbers (`CPU part`) is not looked up.
 const MODEL: &[&str] = &["model name", "cpu", "Hardware"];
 
+/// The keys that are read at all: of 384 CPUs the rest would fill a megabyte.
+const READ: &[&str] = &["processor", "model name", "cpu", "Hardware", "vendor_id", "physical id", "core id"];
+
 /// Where Intel's hybrid processors list the CPUs of each kind, the slowest kind first.
 const HYBRID: [&str; 3] = ["cpu_lowpower", "cpu_atom", "cpu_core"];
 
 /// `cpu.*` without the caches and the quota.
-pub fn describe(facts: &mut Facts, root: &Path) {
-    let cpuinfo = text(root, CPUINFO);
+pub fn describe(facts: &mut Facts, files: &Files) {
+    let cpuinfo = lines(files, CPUINFO, READ);
     for (fact, keys) in [("cpu.model", MODEL), ("cpu.vendor", &["vendor_id"])] {
         let value = cpuinfo.as_ref().map_err(String::clone).and_then(|cpuinfo| field(cpuinfo, keys));
         facts.know_or(fact, value, Origin::Sysinfo);
     }
     let cpuinfo = cpuinfo.unwrap_or_default();
-    let mut layout = layout(root, &processors(&cpuinfo));
-    let allowed = allowed_cpus(root);
+    let mut layout = layout(files, &processors(&cpuinfo));
+    let allowed = allowed_cpus(files);
     layout.allowed = allowed.as_ref().ok().cloned();
     describe_cores(facts, &layout);
     match allowed {
@@ -39,7 +42,7 @@ pub fn describe(facts: &mut Facts, root: &Path) {
             facts.unknown("cpu.allowed_cpus", why);
         }
     }
-    if layout.kinds.is_empty() && online(root).is_none() {
+    if layout.kinds.is_empty() && online(files).is_none() {
         for fact in ["cpu.performance_cores", "cpu.efficiency_cores"] {
             facts.unknown(fact, format!("`/{CPUINFO}` does not tell kinds of cores apart"));
         }
@@ -51,36 +54,36 @@ pub fn describe(facts: &mut Facts, root: &Path) {
 ///
 /// # Errors
 /// The reason, when the kernel lists neither the mask nor the cpuset.
-pub fn allowed_cpus(root: &Path) -> Result<Set, String> {
-    let mask = text(root, STATUS).and_then(|status| {
+pub fn allowed_cpus(files: &Files) -> Result<Set, String> {
+    let mask = lines(files, STATUS, &["Cpus_allowed_list:"]).and_then(|status| {
         let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         list.and_then(parse_cpu_list).ok_or_else(|| format!("`/{STATUS}` does not list them"))
     });
-    let mut allowed = Set::from_iter(mask.or_else(|why| cgroup::cpuset(root).ok_or(why))?);
+    let mut allowed = Set::from_iter(mask.or_else(|why| cgroup::cpuset(files).ok_or(why))?);
     // The mask keeps CPUs that went offline.
-    if let Some(online) = online(root) {
+    if let Some(online) = online(files) {
         allowed.retain(|cpu| online.contains(cpu));
     }
     Ok(allowed)
 }
 
-fn layout(root: &Path, processors: &BTreeMap<i64, Processor>) -> Layout {
+fn layout(files: &Files, processors: &BTreeMap<i64, Processor>) -> Layout {
     let mut layout = Layout::new(Origin::Sysinfo);
-    layout.cpus = online(root).unwrap_or_else(|| processors.keys().copied().collect());
+    layout.cpus = online(files).unwrap_or_else(|| processors.keys().copied().collect());
     let cpus = &layout.cpus;
-    let id = |cpu| number(root, &format!("{CPUS}/cpu{cpu}/topology/physical_package_id"));
+    let id = |cpu| number(files, &format!("{CPUS}/cpu{cpu}/topology/physical_package_id"));
     // Some Arm kernels say -1.
     let packages = each(cpus, |cpu| id(cpu).filter(|id| *id >= 0));
     let packages = packages.or_else(|| each(cpus, |cpu| processors.get(&cpu)?.package));
     layout.packages = packages.map_or(0, |ids| BTreeSet::from_iter(ids).len());
-    layout.cores = cores(root, cpus).or_else(|| cores_by_id(cpus, processors)).unwrap_or_default();
-    layout.kinds = kinds(root, cpus);
+    layout.cores = cores(files, cpus).or_else(|| cores_by_id(cpus, processors)).unwrap_or_default();
+    layout.kinds = kinds(files, cpus);
     layout
 }
 
 // By the threads that share a core. The numbers of cores repeat in every package, and on some in every die.
-fn cores(root: &Path, cpus: &Set) -> Option<Vec<Set>> {
-    let siblings = |cpu| list(root, &format!("{CPUS}/cpu{cpu}/topology/thread_siblings_list"));
+fn cores(files: &Files, cpus: &Set) -> Option<Vec<Set>> {
+    let siblings = |cpu| list(files, &format!("{CPUS}/cpu{cpu}/topology/thread_siblings_list"));
     let cores = each(cpus, |cpu| Some(&siblings(cpu)? & cpus).filter(|core| core.contains(&cpu)))?;
     Some(BTreeSet::from_iter(cores).into_iter().collect())
 }
@@ -95,16 +98,16 @@ fn cores_by_id(cpus: &Set, processors: &BTreeMap<i64, Processor>) -> Option<Vec<
 }
 
 // None where the kernel does not tell kinds apart.
-fn kinds(root: &Path, cpus: &Set) -> Vec<Kind> {
+fn kinds(files: &Files, cpus: &Set) -> Vec<Kind> {
     let hybrid = (0..).zip(HYBRID).filter_map(|(rank, kind)| {
-        let cpus = list(root, &format!("sys/devices/{kind}/cpus"))?;
+        let cpus = list(files, &format!("sys/devices/{kind}/cpus"))?;
         Some(Kind { cpus, rank: Some(rank), infos: Vec::new() })
     });
     let hybrid: Vec<Kind> = hybrid.collect();
     if !hybrid.is_empty() {
         return hybrid;
     }
-    let capacities = each(cpus, |cpu| Some((cpu, number(root, &format!("{CPUS}/cpu{cpu}/cpu_capacity"))?)));
+    let capacities = each(cpus, |cpu| Some((cpu, number(files, &format!("{CPUS}/cpu{cpu}/cpu_capacity"))?)));
     let mut kinds: BTreeMap<i64, Set> = BTreeMap::new();
     for (cpu, capacity) in capacities.into_iter().flatten() {
         kinds.entry(capacity).or_default().insert(cpu);
@@ -116,8 +119,8 @@ fn kinds(root: &Path, cpus: &Set) -> Vec<Kind> {
     kinds.into_iter().map(kind).collect()
 }
 
-fn online(root: &Path) -> Option<Set> {
-    list(root, &format!("{CPUS}/online"))
+fn online(files: &Files) -> Option<Set> {
+    list(files, &format!("{CPUS}/online"))
 }
 
 // What every CPU has; none where one of them lacks it.
@@ -125,13 +128,13 @@ fn each<T>(cpus: &Set, read: impl Fn(i64) -> Option<T>) -> Option<Vec<T>> {
     cpus.iter().map(|cpu| read(*cpu)).collect()
 }
 
-fn number(root: &Path, path: &str) -> Option<i64> {
-    text(root, path).ok()?.trim().parse().ok()
+fn number(files: &Files, path: &str) -> Option<i64> {
+    files.text(path).ok()?.trim().parse().ok()
 }
 
 // A list of CPUs that names some.
-fn list(root: &Path, path: &str) -> Option<Set> {
-    let list = parse_cpu_list(&text(root, path).ok()?)?;
+fn list(files: &Files, path: &str) -> Option<Set> {
+    let list = parse_cpu_list(&files.text(path).ok()?)?;
     (!list.is_empty()).then(|| Set::from_iter(list))
 }
 
@@ -181,7 +184,7 @@ mod tests {
 
     fn facts(files: &[(&str, &str)]) -> Facts {
         let mut facts = Facts::new("");
-        describe(&mut facts, root(files).path());
+        describe(&mut facts, &root(files));
         facts
     }
 
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn allowed_cpus_are_in_the_mask_and_online() {
         let status = (STATUS, "Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t0-3,6-7\n");
-        let allowed = |files: &[(&str, &str)]| allowed_cpus(root(files).path()).map(Vec::from_iter);
+        let allowed = |files: &[(&str, &str)]| allowed_cpus(&root(files)).map(Vec::from_iter);
         assert_eq!(allowed(&[status]), Ok(vec![0, 1, 2, 3, 6, 7]));
         let online = ("sys/devices/system/cpu/online", "1-6\n");
         assert_eq!(allowed(&[status, online]), Ok(vec![1, 2, 3, 6]));

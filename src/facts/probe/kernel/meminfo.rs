@@ -1,13 +1,12 @@
 //! The memory, from `/proc/meminfo`.
 
-use std::path::Path;
-
-use super::text;
+use super::super::files::Files;
+use super::lines;
 use crate::facts::{Facts, Origin};
 
 const PATH: &str = "proc/meminfo";
 
-const ROWS: &[(&str, &str)] = &[
+const ROWS: [(&str, &str); 4] = [
     ("ram.total", "MemTotal"),
     // Since Linux 3.14. What older kernels leave to be computed is no measurement.
     ("ram.available", "MemAvailable"),
@@ -16,11 +15,11 @@ const ROWS: &[(&str, &str)] = &[
 ];
 
 /// `ram.*` without the limit.
-pub fn describe(facts: &mut Facts, root: &Path) {
-    let meminfo = text(root, PATH);
+pub fn describe(facts: &mut Facts, files: &Files) {
+    let meminfo = lines(files, PATH, &ROWS.map(|(_, key)| key));
     for (fact, key) in ROWS {
         let size = meminfo.as_ref().map_err(String::clone).and_then(|meminfo| size(meminfo, key));
-        facts.know_or(*fact, size, Origin::Sysinfo);
+        facts.know_or(fact, size, Origin::Sysinfo);
     }
 }
 
@@ -39,7 +38,7 @@ mod tests {
 
     fn facts(meminfo: &str) -> Facts {
         let mut facts = Facts::new("");
-        describe(&mut facts, root(&[(PATH, meminfo)]).path());
+        describe(&mut facts, &root(&[(PATH, meminfo)]));
         facts
     }
 

@@ -1,8 +1,6 @@
 //! What can be said of the GPUs where no driver answers.
 
-use std::fs;
-use std::path::Path;
-
+use super::super::files::Files;
 use super::answers::Refusal;
 use crate::diag::Finding;
 use crate::facts::{Facts, Origin};
@@ -34,18 +32,18 @@ fn silence(refusal: Refusal) -> Silence {
     Silence { cause, help, installed }
 }
 
-/// What can be said of the GPUs from the bus alone. `root` stands for `/`.
-pub fn without_driver(root: &Path, refusal: Refusal) -> Facts {
+/// What can be said of the GPUs from the bus alone.
+pub fn without_driver(files: &Files, refusal: Refusal) -> Facts {
     let Silence { cause, help, installed } = silence(refusal);
     let mut facts = Facts::new("no NVIDIA driver answers");
     let unanswered = format!("no NVIDIA driver answers ({cause})");
     facts.unknown("driver", &unanswered);
-    let bus = Bus::read(root);
+    let bus = Bus::read(files);
     let seen = bus.nvidia.clone().or_else(|| {
         let hidden = [("dev/dxg", "WSL shows a GPU"), ("dev/nvidiactl", "the driver's device files are there")];
-        hidden.iter().find(|(path, _)| root.join(path).exists()).map(|(_, what)| (*what).to_owned()).or_else(|| {
-            let board = fs::read(root.join("proc/device-tree/compatible")).unwrap_or_default();
-            String::from_utf8_lossy(&board).contains("nvidia").then(|| "the board is NVIDIA's (Tegra)".to_owned())
+        hidden.iter().find(|(path, _)| files.exists(path)).map(|(_, what)| (*what).to_owned()).or_else(|| {
+            let board = files.text("proc/device-tree/compatible").unwrap_or_default();
+            board.contains("nvidia").then(|| "the board is NVIDIA's (Tegra)".to_owned())
         })
     });
     if let Some(seen) = seen {
@@ -63,6 +61,8 @@ pub fn without_driver(root: &Path, refusal: Refusal) -> Facts {
     facts
 }
 
+const DEVICES: &str = "sys/bus/pci/devices";
+
 /// The PCI bus as the kernel lists it.
 #[derive(Default)]
 struct Bus {
@@ -73,12 +73,11 @@ struct Bus {
 }
 
 impl Bus {
-    fn read(root: &Path) -> Self {
+    fn read(files: &Files) -> Self {
         let mut bus = Self::default();
-        let Ok(folder) = fs::read_dir(root.join("sys/bus/pci/devices")) else { return bus };
-        for device in folder.flatten() {
+        for device in files.names(DEVICES) {
             let id = |file: &str| {
-                let text = fs::read_to_string(device.path().join(file)).ok()?;
+                let text = files.text(&format!("{DEVICES}/{device}/{file}")).ok()?;
                 Some(text.trim().trim_start_matches("0x").to_lowercase())
             };
             let Some(vendor) = id("vendor") else { continue };
@@ -86,9 +85,7 @@ impl Bus {
             // Classes 0x03xxxx are display controllers.
             if vendor == "10de" && id("class").is_some_and(|class| class.len() == 6 && class.starts_with("03")) {
                 let device_id = id("device").unwrap_or_default();
-                let at = device.file_name();
-                let seen = format!("the PCI bus shows {vendor}:{device_id} at {}", at.to_string_lossy());
-                bus.nvidia = Some(bus.nvidia.map_or(seen.clone(), |first| first.min(seen)));
+                bus.nvidia.get_or_insert_with(|| format!("the PCI bus shows {vendor}:{device_id} at {device}"));
             }
         }
         bus
@@ -111,7 +108,7 @@ mod tests {
     ];
 
     fn silent(files: &[(&str, &str)], refusal: Refusal) -> (Option<usize>, String, Vec<String>) {
-        let facts = without_driver(root(files).path(), refusal);
+        let facts = without_driver(&root(files), refusal);
         assert_eq!(facts.value("driver.version"), None);
         let findings = facts.findings.iter().map(|finding| finding.code.to_string()).collect();
         (facts.count("gpus"), facts.reason("gpus").to_owned(), findings)

@@ -1,0 +1,79 @@
+//! What tells whose machine it is: taken out of everything that is saved to be shown to others.
+
+use std::env;
+
+use sysinfo::System;
+
+/// Fewest hexadecimal digits in a row, dashes aside, that make a serial number or an id: a UUID has 32.
+const ID: usize = 32;
+
+/// The names of this machine and its user.
+pub fn names() -> Vec<String> {
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(|variable| env::var(variable).ok());
+    let home = env::home_dir().and_then(|home| home.file_name()?.to_str().map(str::to_owned));
+    let host = System::host_name().ok();
+    let short = host.as_deref().and_then(|host| host.split('.').next()).map(str::to_owned);
+    let mut names: Vec<String> = user.chain(home).chain(host).chain(short).collect();
+    // What every machine has tells nothing, and a word of two letters stands anywhere.
+    names.retain(|name| name.len() > 2 && !matches!(name.as_str(), "root" | "localhost" | "user" | "home"));
+    // The longest first, for a name may begin another.
+    names.sort_by_key(|name| std::cmp::Reverse(name.len()));
+    names.dedup();
+    names
+}
+
+/// The text with these names as `NAME`, where they stand as words, and the digits of ids as zeros.
+pub fn strip(text: &str, names: &[String]) -> String {
+    let text = names.iter().fold(text.to_owned(), |text, name| replace_word(&text, name));
+    let mut out = String::with_capacity(text.len());
+    let mut run = String::new();
+    for c in text.chars().map(Some).chain([None]) {
+        if let Some(c) = c.filter(|c| c.is_ascii_hexdigit() || *c == '-') {
+            run.push(c);
+            continue;
+        }
+        let is_id = run.chars().filter(char::is_ascii_hexdigit).count() >= ID;
+        out.extend(run.drain(..).map(|c| if is_id && c != '-' { '0' } else { c }));
+        out.extend(c);
+    }
+    out
+}
+
+fn replace_word(text: &str, word: &str) -> String {
+    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        let is_word = !inside(before.chars().next_back().or(out.chars().next_back())) && !inside(after.chars().next());
+        out.push_str(before);
+        out.push_str(if is_word { "NAME" } else { word });
+        rest = after;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_and_names_are_taken_out_and_the_rest_stays() {
+        let names = ["deep-thought".to_owned(), "arthur".to_owned()];
+        for (text, want) in [
+            (
+                "/docker/0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef/x",
+                "/docker/0000000000000000000000000000000000000000000000000000000000000000/x",
+            ),
+            ("GPU-01234567-89ab-cdef-0123-456789abcdef", "GPU-00000000-0000-0000-0000-000000000000"),
+            ("/home/arthur/models", "/home/NAME/models"),
+            ("lxc/deep-thought, arthurdent", "lxc/NAME, arthurdent"),
+            ("MemTotal: 259257084 kB", "MemTotal: 259257084 kB"),
+            ("ffffffff,ffffffff,ffffffff,ffffffff", "ffffffff,ffffffff,ffffffff,ffffffff"),
+            ("arthur", "NAME"),
+        ] {
+            assert_eq!(strip(text, &names), want);
+        }
+        assert!(names.iter().all(|name| name.len() > 2));
+    }
+}

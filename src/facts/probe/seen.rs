@@ -1,0 +1,241 @@
+//! What the probes see of one machine, this one or one that was saved, and the facts that follow.
+//!
+//! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml`, `topology.xml` (as hwloc writes
+//! it) and `root/` (the kernel's files that were read). Nothing in it tells whose machine it was.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{env, fs, io};
+
+use serde_json::Value;
+
+use super::files::Files;
+use super::layout::Layout;
+use super::topology::Hwloc;
+use super::{contradictions, kernel, nvml, os, private, sanity, topology};
+use crate::diag::{Finding, Source};
+use crate::facts::file::{self, FactsFile};
+use crate::facts::{Facts, Origin};
+use crate::yaml;
+
+/// How long the system and hwloc may take; on a machine of 384 CPUs they take less than a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const NVML: &str = "nvml.yaml";
+const SYSINFO: &str = "sysinfo.yaml";
+const TOPOLOGY: &str = "topology.xml";
+const ROOT: &str = "root";
+
+/// What the probes see.
+#[derive(Debug)]
+pub struct Seen {
+    /// What the driver answers.
+    answers: nvml::Answers,
+    /// How the environment chooses a card.
+    visible: nvml::Visible,
+    /// What the kernel's files say, read from `files`.
+    kernel: Facts,
+    /// What sysinfo says.
+    sysinfo: Facts,
+    /// What hwloc finds, or why it does not.
+    layout: Result<Layout, String>,
+    // The same as hwloc has it, of this machine alone.
+    hwloc: Option<Hwloc>,
+    files: Arc<Files>,
+}
+
+impl Seen {
+    /// What this machine shows, all probes at once; one that does not answer in time is left behind.
+    ///
+    /// `library` replaces the driver's own NVML library.
+    pub fn here(library: Option<PathBuf>) -> Self {
+        let files = Arc::new(Files::below("/"));
+        let answers = start(|| nvml::ask(library));
+        let system = start({
+            let files = Arc::clone(&files);
+            move || (kernel::read(&files, env::var("container").ok().as_deref()), os::ask())
+        });
+        let hwloc = start(topology::look);
+
+        let (kernel, sysinfo) = system.wait().unwrap_or_else(|why| {
+            let mut facts = Facts::new(format!("the system {why}"));
+            facts.findings.push(Finding::warning("probe-silent", format!("the system {why}")));
+            (facts.clone(), facts)
+        });
+        let hwloc = hwloc.wait().unwrap_or_else(Err);
+        Self {
+            layout: hwloc.as_ref().map(Hwloc::layout).map_err(|why| format!("hwloc {why}")),
+            hwloc: hwloc.ok(),
+            answers: answers.wait().unwrap_or_default(),
+            visible: nvml::Visible::here(),
+            kernel,
+            sysinfo,
+            files,
+        }
+    }
+
+    /// A machine that [`Seen::save`] wrote.
+    ///
+    /// # Errors
+    /// A `malformed-dump` finding when the folder or a file in it is no such thing.
+    pub fn read(folder: &Path) -> Result<Self, Finding> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            fs::read_to_string(&path).map(|text| Source::new(path.display().to_string(), text)).map_err(|error| {
+                let message = format!("`{}` cannot be read: {error}", path.display());
+                Finding::error("malformed-dump", message).help("name a folder that `facts --raw` wrote")
+            })
+        };
+        let answers = yaml::parse(read(NVML)?)?.read("malformed-dump")?;
+        let sysinfo = file::read(&yaml::parse(read(SYSINFO)?)?).map_err(|mut findings| findings.swap_remove(0))?;
+        let layout = match folder.join(TOPOLOGY).exists() {
+            true => Ok(topology::xml::read(&read(TOPOLOGY)?)?),
+            false => Err("was not there to be asked".to_owned()),
+        };
+        let files = Arc::new(Files::below(folder.join(ROOT)));
+        Ok(Self {
+            kernel: kernel::read(&files, None),
+            layout: layout.map_err(|why| format!("hwloc {why}")),
+            visible: nvml::Visible::default(),
+            hwloc: None,
+            answers,
+            sysinfo,
+            files,
+        })
+    }
+
+    /// Writes what was seen of this machine into a folder, without what tells whose it is.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let yaml = |value: Result<String, serde_yaml::Error>| value.map_err(io::Error::other);
+        fs::write(folder.join(NVML), yaml(serde_yaml::to_string(&self.answers))?)?;
+        fs::write(folder.join(SYSINFO), yaml(serde_yaml::to_string(&FactsFile::from(&self.sysinfo)))?)?;
+        if let Some(hwloc) = &self.hwloc {
+            fs::write(folder.join(TOPOLOGY), hwloc.to_xml()?)?;
+        }
+        let names = private::names();
+        self.files.save(&folder.join(ROOT), |text| private::strip(text, &names))
+    }
+
+    /// The facts of the machine.
+    pub fn facts(self) -> Facts {
+        let mut facts = Facts::new("no probe reports it");
+        let mut topology = match self.layout {
+            Ok(layout) => topology::of_machine(layout, &self.kernel),
+            Err(why) => topology::unknown(&why),
+        };
+        let system = os::join(self.kernel, self.sysinfo);
+        let (hwloc, other) = (("hwloc", &topology), ("the system", &system));
+        facts.findings.extend(contradictions(hwloc, other, &[("cpu.logical_cpus", 0.0), ("cpu.packages", 0.0)]));
+        // hwloc adds up what the nodes report, which drifts; the system knows the whole.
+        facts.findings.extend(contradictions(other, hwloc, &[("ram.total", 0.01)]));
+        if system.value("ram.total").is_some() {
+            topology.forget("ram.total");
+        }
+        facts.fill(topology);
+        facts.fill(system);
+        facts.fill(nvml::facts(&self.answers, &self.files, &self.visible));
+        place_gpus(&mut facts);
+        sanity::check_again(&mut facts);
+        facts
+    }
+}
+
+// Lists the GPUs of each node by the node of each GPU, for a machine whose topology was read without its devices. A card
+// that the kernel places nowhere is at the only node there is.
+fn place_gpus(facts: &mut Facts) {
+    let (Some(gpus), Some(nodes)) = (facts.count("gpus"), facts.count("numa.nodes")) else { return };
+    let number = |facts: &Facts, name: String| facts.value(&name).and_then(Value::as_i64);
+    let indices: Vec<Option<i64>> = (0..nodes).map(|node| number(facts, format!("numa.nodes[{node}].index"))).collect();
+    for gpu in 0..gpus {
+        let name = format!("gpus[{gpu}].numa_node");
+        if let ([Some(only)], None) = (&indices[..], facts.value(&name)) {
+            facts.know(name, *only, Origin::Hwloc);
+        }
+    }
+    let places: Option<Vec<i64>> = (0..gpus).map(|gpu| number(facts, format!("gpus[{gpu}].numa_node"))).collect();
+    for (node, index) in indices.into_iter().enumerate() {
+        let name = format!("numa.nodes[{node}].gpus");
+        match (&places, index) {
+            (Some(places), Some(index)) => {
+                let near: Vec<usize> = (0..gpus).filter(|&gpu| places[gpu] == index).collect();
+                facts.know(name, near, Origin::Hwloc);
+            }
+            _ => facts.unknown(name, "the kernel does not place every card at a NUMA node"),
+        }
+    }
+}
+
+/// A probe on a thread of its own.
+struct Probe<T> {
+    answer: Receiver<T>,
+    deadline: Instant,
+}
+
+fn start<T: Send + 'static>(probe: impl FnOnce() -> T + Send + 'static) -> Probe<T> {
+    let (send, answer) = mpsc::channel();
+    thread::spawn(move || send.send(probe()));
+    Probe { answer, deadline: Instant::now() + PATIENCE }
+}
+
+impl<T> Probe<T> {
+    // What it found, or why it did not, to stand after its name.
+    fn wait(self) -> Result<T, String> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        self.answer.recv_timeout(left).map_err(|error| match error {
+            RecvTimeoutError::Timeout => format!("did not answer in {} s", PATIENCE.as_secs()),
+            RecvTimeoutError::Disconnected => "could not be asked".to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cards_are_listed_at_their_nodes() {
+        let mut facts = Facts::new("");
+        facts.know("gpus", 2, Origin::Nvml);
+        facts.know("gpus[0].numa_node", 8, Origin::Nvml);
+        facts.know("numa.nodes", 2, Origin::Hwloc);
+        facts.know("numa.nodes[0].index", 0, Origin::Hwloc);
+        facts.know("numa.nodes[1].index", 8, Origin::Hwloc);
+        let mut unplaced = facts.clone();
+        place_gpus(&mut unplaced);
+        assert_eq!(unplaced.value("numa.nodes[1].gpus"), None);
+        facts.know("gpus[1].numa_node", 0, Origin::Nvml);
+        place_gpus(&mut facts);
+        assert_eq!(facts.value("numa.nodes[0].gpus"), Some(&json!([1])));
+        assert_eq!(facts.value("numa.nodes[1].gpus"), Some(&json!([0])));
+
+        let mut single = Facts::new("");
+        single.know("gpus", 1, Origin::Nvml);
+        single.unknown("gpus[0].numa_node", "-1");
+        single.know("numa.nodes", 1, Origin::Hwloc);
+        single.know("numa.nodes[0].index", 0, Origin::Hwloc);
+        place_gpus(&mut single);
+        assert_eq!(single.value("gpus[0].numa_node"), Some(&json!(0)));
+    }
+
+    #[test]
+    fn a_probe_that_never_answers_is_left_behind() {
+        let mut late = start(|| {
+            loop {
+                thread::park();
+            }
+        });
+        late.deadline = Instant::now();
+        let silent: Result<(), String> = late.wait();
+        assert_eq!(silent, Err("did not answer in 10 s".to_owned()));
+        assert_eq!(start(|| 1).wait(), Ok(1));
+    }
+}
