@@ -5,13 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use serde_json::Value;
 use wan22_policy::diag::{Finding, Source};
 use wan22_policy::facts::Facts;
-use wan22_policy::facts::probe::{nvidia_smi, topology};
+use wan22_policy::facts::probe::files::Files;
+use wan22_policy::facts::probe::{kernel, nvidia_smi, topology};
 
 /// Values that are unlike the ones expected on purpose, and why.
 const DIFFERENT: &[(&str, &str, &str)] = &[
@@ -195,7 +196,7 @@ fn gpu_values(comparison: &mut Comparison<'_>, index: usize, gpu: &Value) {
 
 #[test]
 fn every_topology_reads_as_expected() {
-    let read = |file: &str, text| topology::from_xml(Source::new(file, text));
+    let read = |file: &str, text| topology::from_file(Source::new(file, text));
     compare("topology", read, |comparison, want| {
         let positive = |value: &Value| if value.as_u64() == Some(0) { Value::Null } else { value.clone() };
         comparison.same("cpu.packages", &want["packages"]);
@@ -253,6 +254,148 @@ fn topology_gpus(comparison: &mut Comparison<'_>, want: &Value, nodes: &[Value])
     }
 }
 
+/// Of a process in the group `/group`, with every controller that limits it mounted where distributions mount it.
+const IN_A_GROUP: [(&str, &str); 2] = [
+    ("proc/self/cgroup", "4:cpu,cpuacct:/group\n0::/group\n"),
+    (
+        "proc/self/mountinfo",
+        "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+         31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
+    ),
+];
+
+/// What a sample of a host is, by its name.
+enum Sample<'a> {
+    Cpuinfo,
+    Meminfo,
+    Lscpu,
+    /// A file of limits: the group's folder among the samples, and where the kernel shows that group.
+    Cgroup(&'a str, &'static str),
+}
+
+fn sample(file: &str) -> Sample<'_> {
+    let folder = file.rsplit_once('/').map_or(file, |(folder, _)| folder);
+    match file {
+        _ if file.ends_with(".cpuinfo") => Sample::Cpuinfo,
+        _ if file.ends_with(".meminfo") => Sample::Meminfo,
+        _ if file.ends_with(".lscpu-e.txt") => Sample::Lscpu,
+        _ if file.starts_with("host/cgroup-v1/") => Sample::Cgroup(folder, "sys/fs/cgroup/cpu,cpuacct/group"),
+        _ if file.starts_with("host/cgroup-v2/") => Sample::Cgroup(folder, "sys/fs/cgroup/group"),
+        _ => panic!("{file}: no rule says what this sample is"),
+    }
+}
+
+#[test]
+fn every_sample_of_a_host_reads_as_expected() {
+    let Some((folder, expected)) = captures() else { return };
+    let read = |file: &str, text| read_sample(&folder, file, text);
+    compare("host", read, |comparison, want| match sample(comparison.file) {
+        Sample::Cpuinfo => {
+            let model = want["model_name"].as_str().map(|model| model.split_whitespace().collect::<Vec<_>>().join(" "));
+            comparison.same("cpu.model", &model.map_or(Value::Null, Value::from));
+            comparison.same("cpu.logical_cpus", &want["logical_cpus"]);
+            comparison.same("cpu.packages", &want["packages"]);
+            comparison.same("cpu.physical_cores", &want["cores"]);
+        }
+        Sample::Meminfo => {
+            for (fact, key) in
+                [("total", "mem_total_kb"), ("available", "mem_available_kb"), ("swap_total", "swap_total_kb")]
+            {
+                let bytes = want[key].as_u64().map_or(Value::Null, |kib| (kib * 1024).into());
+                comparison.same(&format!("ram.{fact}"), &bytes);
+            }
+        }
+        Sample::Lscpu => {
+            comparison.same("cpu.logical_cpus", &want["cpus_online"]);
+            comparison.same("numa.nodes", &want["numa_nodes"]);
+            comparison.same("cpu.packages", &want["packages"]);
+            comparison.same("cpu.physical_cores", &want["cores"]);
+            comparison.same("cpu.l3_domains", &want["l3_caches"]);
+        }
+        Sample::Cgroup(group, _) => {
+            let content = |name: &str| expected["host"][format!("{group}/{name}")]["content"].as_str();
+            let v1 = content("cpu.cfs_quota_us").zip(content("cpu.cfs_period_us"));
+            let v2 = content("cpu.max").and_then(|limit| limit.split_once(' '));
+            let (quota, period) = v1.or(v2).expect("a quota and a period");
+            let (quota, period) = (quota.parse::<f64>(), period.parse::<f64>().expect("a number"));
+            let granted = quota.ok().filter(|&quota| quota > 0.0 && period > 0.0).map(|quota| quota / period);
+            comparison.same("cpu.quota", &granted.map_or(Value::Null, Value::from));
+            let noted = comparison.facts.findings.iter().any(|finding| finding.code.as_str() == "cgroup-malformed");
+            assert_eq!(noted, period == 0.0, "{group}");
+        }
+    });
+}
+
+fn read_sample(folder: &Path, file: &str, text: String) -> Result<Facts, Finding> {
+    match sample(file) {
+        Sample::Cpuinfo => Ok(kernel_of(&[("proc/cpuinfo", text)])),
+        Sample::Meminfo => Ok(kernel_of(&[("proc/meminfo", text)])),
+        Sample::Lscpu => topology::from_file(Source::new(file, text)),
+        Sample::Cgroup(group, place) => {
+            let mut files: Vec<_> = IN_A_GROUP.map(|(path, text)| (path.to_owned(), text.to_owned())).into();
+            for entry in fs::read_dir(folder.join(group)).expect("the group's folder can be read") {
+                let path = entry.expect("a file of it").path();
+                let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+                files.push((format!("{place}/{name}"), fs::read_to_string(&path).expect("the file can be read")));
+            }
+            Ok(kernel_of(&files))
+        }
+    }
+}
+
+// What the kernel's files say, with only these below a folder that stands for `/`.
+fn kernel_of<P: AsRef<Path>>(files: &[(P, String)]) -> Facts {
+    let root = tempfile::tempdir().expect("a folder");
+    for (path, text) in files {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    kernel::read(&Files::below(root.path()), None)
+}
+
+#[test]
+fn every_failure_of_nvidia_smi_is_quoted_with_what_to_do() {
+    let Some((folder, _)) = captures() else { return };
+    let table = fs::read_to_string(folder.join("gpu/error-messages.tsv")).expect("the messages can be read");
+    let mut failures = 0;
+    for row in table.lines().skip(1) {
+        let text = row.split('\t').nth(2).expect("a text").replace("\\n", "\n");
+        let finding = nvidia_smi::read(Source::new("q.txt", text.as_str())).expect_err("a failure is no report");
+        assert_eq!(finding.code.as_str(), "malformed-dump", "{text}");
+        let quoted = format!("the file holds an error in place of a report: `{}`", text.lines().next().unwrap());
+        assert_eq!(finding.message, quoted);
+        assert!(finding.help.is_some_and(|help| help.ends_with("; then save `nvidia-smi -q`")), "{text}");
+        failures += 1;
+    }
+    assert!(failures > 0);
+    eprintln!("nvidia-smi: {failures} failures are quoted");
+}
+
+#[test]
+fn every_other_output_about_gpus_is_named() {
+    let Some((folder, _)) = captures() else { return };
+    let outputs = [
+        ("table", "the table that `nvidia-smi` prints without options"),
+        ("topo-m", "the matrix that `nvidia-smi topo -m` prints"),
+        (".L.txt", "the list that `nvidia-smi -L` prints"),
+        (".query-gpu.csv", "the table that `nvidia-smi --query-gpu` prints"),
+        (".deviceQuery.txt", "what CUDA's `deviceQuery` prints"),
+    ];
+    let mut named = 0;
+    for entry in fs::read_dir(folder.join("gpu")).expect("the folder can be read") {
+        let path = entry.expect("a file").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        let Some((_, output)) = outputs.iter().find(|(part, _)| name.contains(part)) else { continue };
+        let text = fs::read_to_string(&path).expect("the file can be read");
+        let finding = nvidia_smi::read(Source::new(name, text)).expect_err("it is no report");
+        assert_eq!(finding.message, format!("the file is {output}, not the report of `nvidia-smi -q`"), "{name}");
+        named += 1;
+    }
+    assert!(named > 0);
+    eprintln!("nvidia-smi: {named} other outputs are named");
+}
+
 // `0-3,8` as a list.
 fn cpus(list: &Value) -> Value {
     let list = list.as_str().expect("a list of CPUs");
@@ -262,13 +405,17 @@ fn cpus(list: &Value) -> Value {
 #[test]
 fn a_capture_cut_anywhere_is_refused_or_read_but_never_breaks() {
     let Some((folder, expected)) = captures() else { return };
-    for kind in ["gpu", "topology"] {
+    for kind in ["gpu", "topology", "host"] {
         for file in expected[kind].as_object().expect("a map of files").keys() {
             let text = fs::read_to_string(folder.join(file)).expect("the capture can be read");
             let cuts = (1..40).map(|part| text.floor_char_boundary(text.len() * part / 40));
             for cut in cuts.filter(|&cut| cut > 0) {
-                let source = Source::new(file.as_str(), &text[..cut]);
-                let read = if kind == "gpu" { nvidia_smi::read(source) } else { topology::from_xml(source) };
+                let source = || Source::new(file.as_str(), &text[..cut]);
+                let read = match kind {
+                    "gpu" => nvidia_smi::read(source()),
+                    "topology" => topology::from_file(source()),
+                    _ => read_sample(&folder, file, text[..cut].to_owned()),
+                };
                 if file.ends_with(".xml") {
                     let finding = read.expect_err("an XML without its end is refused");
                     assert_eq!(finding.code.as_str(), "malformed-dump", "{file} cut at {cut}");

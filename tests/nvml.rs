@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 #![cfg(target_os = "linux")]
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::{boards, nvml_fake};
 use serde_json::{Value, json};
 use wan22_policy::facts::vocabulary::{FACTS, generic};
 
@@ -20,18 +23,11 @@ const NOT_NVML: &[(&str, &str)] = &[
     ("gpus[].driver_model", "is reported by Windows alone"),
 ];
 
-/// The library, which cargo builds beside the tests that depend on it.
-fn library() -> PathBuf {
-    let library = std::env::current_exe().unwrap().with_file_name("libnvml_fake.so");
-    assert!(library.exists(), "`{}` is not built", library.display());
-    library
-}
-
 /// What `facts` says with these boards.
 fn facts(boards: &Path, options: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
         .args(["facts", "--format", "json", "--no-site", "--nvml-library"])
-        .arg(library())
+        .arg(nvml_fake())
         .args(options)
         .env("NVML_FAKE", boards)
         .env_remove("CUDA_VISIBLE_DEVICES")
@@ -46,10 +42,6 @@ fn facts_with(boards: &str) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, boards).unwrap();
     facts(file.path(), &[])
-}
-
-fn boards(case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml").join(case).with_extension("yaml")
 }
 
 /// What the driver has a part in, without the node of each card, which this machine's kernel has.

@@ -37,10 +37,10 @@ pub struct MachineOptions {
     #[arg(long, value_name = "FILE")]
     nvidia_smi: Option<PathBuf>,
 
-    /// A saved hwloc topology (`lstopo machine.xml`) in place of this machine's
+    /// A saved hwloc topology (`lstopo machine.xml`) or table of `lscpu -e` in place of this machine's
     ///
     /// With --nvidia-smi or --topology the machine is not this one: what the files do not say is unknown.
-    #[arg(long, value_name = "FILE.xml")]
+    #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
 
     /// A machine as `facts --raw` wrote it, in place of this one

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -22,6 +22,18 @@ pub const REFERENCE: &str = "rtx-4080-16g-128g-5995wx-nps4";
 pub static FILES: LazyLock<Vec<LoadedFile>> = LazyLock::new(|| load(&LoadOptions::default()).unwrap().0);
 /// The shipped policies.
 pub static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| compile(&FILES).unwrap());
+
+/// The library that answers as NVML does, which cargo builds beside the tests that depend on it.
+pub fn nvml_fake() -> String {
+    let library = std::env::current_exe().unwrap().with_file_name("libnvml_fake.so");
+    assert!(library.exists(), "`{}` is not built", library.display());
+    library.display().to_string()
+}
+
+/// A file of boards for that library, by its name.
+pub fn boards(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml").join(case).with_extension("yaml")
+}
 
 /// A machine file with a workload.
 pub fn read_machine(path: &Path, workload: &str) -> Facts {

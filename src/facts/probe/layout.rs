@@ -135,7 +135,8 @@ pub fn describe_cores(facts: &mut Facts, layout: &Layout) {
     count("cpu.physical_cores", cores.len(), "cores");
     count("cpu.logical_cpus", cpus.len(), "CPUs");
     count("cpu.allowed_cores", usable, "cores");
-    facts.know("cpu.allowed_cpus", list(&allowed), *origin);
+    let allowed = if cpus.is_empty() { Err("the topology does not show CPUs") } else { Ok(list(&allowed)) };
+    facts.know_or("cpu.allowed_cpus", allowed, *origin);
     let fast = fastest(layout);
     facts.know_or("cpu.performance_cores", fast, *origin);
     facts.know_or("cpu.efficiency_cores", fast.map(|fast| cores.len() - fast), *origin);

@@ -14,6 +14,7 @@ use crate::diag::{Finding, Source};
 use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::{Facts, Origin};
 
+mod refusal;
 mod tree;
 use tree::{Node, malformed, span};
 

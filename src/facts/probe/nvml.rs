@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use self::answers::{Answer, Board, ComputeCapability, Refusal};
+use self::answers::{Answer, Board, ComputeCapability, Memory, Refusal};
 use super::files::Files;
 use super::nvidia_smi::UNIFIED;
 use crate::diag::Finding;
@@ -230,7 +230,7 @@ fn mig(facts: &mut Facts, mig: &str, board: &Board) {
     match board.mig_mode {
         Answer::Given(1) => {
             facts.know(enabled, true, Origin::Nvml);
-            facts.know_or(instances, mig_instances(board), Origin::Nvml);
+            facts.know_or(instances, mig_instances(&board.mig_devices), Origin::Nvml);
         }
         // A card that knows no MIG is not split; an old driver knows none either.
         Answer::Given(_) | Answer::Refused(Refusal::NotSupported | Refusal::FunctionNotFound) => {
@@ -243,8 +243,13 @@ fn mig(facts: &mut Facts, mig: &str, board: &Board) {
 }
 
 // The places for instances that are not in use are not found.
-fn mig_instances(board: &Board) -> Result<Vec<Value>, &'static str> {
-    let totals = board.mig_devices.iter().filter_map(|place| match place {
+fn mig_instances(places: &Answer<Vec<Answer<Memory>>>) -> Result<Vec<Value>, &'static str> {
+    let places = match places {
+        Answer::Given(places) => places,
+        Answer::Refused(refusal) => return Err(refusal.reason()),
+        Answer::Silent => return Err(SILENT),
+    };
+    let totals = places.iter().filter_map(|place| match place {
         Answer::Given(memory) => Some(Ok(memory.total.into())),
         Answer::Refused(Refusal::NotFound | Refusal::InvalidArgument) => None,
         Answer::Refused(refusal) => Some(Err(refusal.reason())),

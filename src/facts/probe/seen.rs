@@ -34,8 +34,8 @@ const ROOT: &str = "root";
 pub struct Seen {
     /// What the driver answers.
     answers: nvml::Answers,
-    /// How the environment chooses a card.
-    visible: nvml::Visible,
+    /// What follows from that, and from the bus where no driver answers.
+    driver: Facts,
     /// What the kernel's files say, read from `files`.
     kernel: Facts,
     /// What sysinfo says.
@@ -66,11 +66,12 @@ impl Seen {
             (facts.clone(), facts)
         });
         let hwloc = hwloc.wait().unwrap_or_else(Err);
+        let answers = answers.wait().unwrap_or_default();
         Self {
             layout: hwloc.as_ref().map(Hwloc::layout).map_err(|why| format!("hwloc {why}")),
             hwloc: hwloc.ok(),
-            answers: answers.wait().unwrap_or_default(),
-            visible: nvml::Visible::here(),
+            driver: nvml::facts(&answers, &files, &nvml::Visible::here()),
+            answers,
             kernel,
             sysinfo,
             files,
@@ -89,7 +90,7 @@ impl Seen {
                 Finding::error("malformed-dump", message).help("name a folder that `facts --raw` wrote")
             })
         };
-        let answers = yaml::parse(read(NVML)?)?.read("malformed-dump")?;
+        let answers: nvml::Answers = yaml::parse(read(NVML)?)?.read("malformed-dump")?;
         let sysinfo = file::read(&yaml::parse(read(SYSINFO)?)?).map_err(|mut findings| findings.swap_remove(0))?;
         let layout = match folder.join(TOPOLOGY).exists() {
             true => Ok(topology::xml::read(&read(TOPOLOGY)?)?),
@@ -99,7 +100,7 @@ impl Seen {
         Ok(Self {
             kernel: kernel::read(&files, None),
             layout: layout.map_err(|why| format!("hwloc {why}")),
-            visible: nvml::Visible::default(),
+            driver: nvml::facts(&answers, &files, &nvml::Visible::default()),
             hwloc: None,
             answers,
             sysinfo,
@@ -140,7 +141,7 @@ impl Seen {
         }
         facts.fill(topology);
         facts.fill(system);
-        facts.fill(nvml::facts(&self.answers, &self.files, &self.visible));
+        facts.fill(self.driver);
         place_gpus(&mut facts);
         sanity::check_again(&mut facts);
         facts

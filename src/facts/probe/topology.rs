@@ -87,7 +87,7 @@ pub fn of_machine(mut layout: Layout, kernel: &Facts) -> Facts {
 /// The same, where hwloc gives no topology.
 pub fn unknown(why: &str) -> Facts {
     let mut facts = Facts::new(why);
-    for family in ["cpu", "numa"] {
+    for family in ["cpu.l3_domains", "numa"] {
         facts.unknown(family, why);
     }
     facts

@@ -35,12 +35,9 @@ pub fn describe(facts: &mut Facts, files: &Files) {
     let allowed = allowed_cpus(files);
     layout.allowed = allowed.as_ref().ok().cloned();
     describe_cores(facts, &layout);
-    match allowed {
-        Ok(allowed) => facts.know("cpu.allowed_cpus", Vec::from_iter(allowed), Origin::Sysinfo),
-        Err(why) => {
-            facts.unknown("cpu.allowed_cores", why.clone());
-            facts.unknown("cpu.allowed_cpus", why);
-        }
+    if let Err(why) = allowed {
+        facts.unknown("cpu.allowed_cores", why.clone());
+        facts.unknown("cpu.allowed_cpus", why);
     }
     if layout.kinds.is_empty() && online(files).is_none() {
         for fact in ["cpu.performance_cores", "cpu.efficiency_cores"] {
@@ -50,7 +47,7 @@ pub fn describe(facts: &mut Facts, files: &Files) {
 }
 
 /// The CPUs that this process may run on, by the system's numbers: those of the affinity mask, which lies inside the
-/// cpuset, that are online.
+/// cpuset. They may name CPUs that are offline.
 ///
 /// # Errors
 /// The reason, when the kernel lists neither the mask nor the cpuset.
@@ -59,12 +56,7 @@ pub fn allowed_cpus(files: &Files) -> Result<Set, String> {
         let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         list.and_then(parse_cpu_list).ok_or_else(|| format!("`/{STATUS}` does not list them"))
     });
-    let mut allowed = Set::from_iter(mask.or_else(|why| cgroup::cpuset(files).ok_or(why))?);
-    // The mask keeps CPUs that went offline.
-    if let Some(online) = online(files) {
-        allowed.retain(|cpu| online.contains(cpu));
-    }
-    Ok(allowed)
+    mask.or_else(|why| cgroup::cpuset(files).ok_or(why)).map(Set::from_iter)
 }
 
 fn layout(files: &Files, processors: &BTreeMap<i64, Processor>) -> Layout {
@@ -210,20 +202,24 @@ mod tests {
 
     #[test]
     fn allowed_cpus_are_in_the_mask_and_online() {
+        let allowed = |files: &[(&str, &str)]| {
+            let facts = facts(files);
+            facts.value("cpu.allowed_cpus").cloned().ok_or(facts.reason("cpu.allowed_cpus").to_owned())
+        };
         let status = (STATUS, "Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t0-3,6-7\n");
-        let allowed = |files: &[(&str, &str)]| allowed_cpus(&root(files)).map(Vec::from_iter);
-        assert_eq!(allowed(&[status]), Ok(vec![0, 1, 2, 3, 6, 7]));
         let online = ("sys/devices/system/cpu/online", "1-6\n");
-        assert_eq!(allowed(&[status, online]), Ok(vec![1, 2, 3, 6]));
-        assert_eq!(allowed(&[(STATUS, "Name: x\n")]), Err("`/proc/self/status` does not list them".to_owned()));
-        assert!(allowed(&[]).unwrap_err().starts_with("`/proc/self/status` cannot be read: "));
+        assert_eq!(allowed(&[status, online]), Ok(json!([1, 2, 3, 6])));
+        assert_eq!(allowed(&[status, (CPUINFO, "processor: 0\n\nprocessor: 4\n")]), Ok(json!([0])));
+        assert_eq!(allowed(&[status]), Err("the topology does not show CPUs".to_owned()));
+        assert_eq!(allowed(&[online, (STATUS, "Name: x\n")]), Err("`/proc/self/status` does not list them".to_owned()));
+        assert!(allowed(&[online]).unwrap_err().starts_with("`/proc/self/status` cannot be read: "));
         let cpuset = [
             online,
             ("proc/self/cgroup", "0::/a\n"),
             ("proc/self/mountinfo", "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),
             ("sys/fs/cgroup/a/cpuset.cpus.effective", "0-1,5\n"),
         ];
-        assert_eq!(allowed(&cpuset), Ok(vec![1, 5]));
+        assert_eq!(allowed(&cpuset), Ok(json!([1, 5])));
     }
 
     #[test]

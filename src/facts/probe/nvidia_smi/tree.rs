@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use super::refusal::refuse;
 use crate::diag::{Finding, Source, Span};
 
 /// Deeper than any dump nests; guards the walk over a file that is none.
@@ -13,10 +14,8 @@ const DEPTH: usize = 64;
 
 /// What stands over the report in the text form.
 const TEXT_HEADER: &str = "NVSMI LOG";
-const XML_ROOT: &str = "nvidia_smi_log";
-
-/// What nvidia-smi says in place of a report.
-const MESSAGES: &[&str] = &["NVIDIA-SMI has failed", "Failed to initialize NVML", "No devices were found"];
+/// The element around the XML form.
+pub const XML_ROOT: &str = "nvidia_smi_log";
 
 /// One line of a text dump or one element of an XML dump, with everything below it.
 #[derive(Debug)]
@@ -115,20 +114,7 @@ pub fn read(source: &Arc<Source>) -> Result<Node, Finding> {
     if let Some(header) = text.find(TEXT_HEADER) {
         return read_text(source, header);
     }
-    let shown = text.trim().lines().next().unwrap_or_default().trim();
-    let start = text.find(shown).unwrap_or(0);
-    let finding = if shown.is_empty() {
-        malformed("the dump is empty")
-    } else if text.contains("<?xml") || text.contains("<!DOCTYPE") {
-        malformed(format!("the dump is XML without `<{XML_ROOT}>`: cut off, or not of nvidia-smi"))
-    } else if MESSAGES.iter().any(|message| text.contains(message)) {
-        malformed("the file holds an error message of nvidia-smi, not its report")
-    } else {
-        malformed("the file is not a report of `nvidia-smi -q`")
-    };
-    Err(finding
-        .at(span(source, start..start + shown.len()), "")
-        .help("save one with `nvidia-smi -q` or `nvidia-smi -q -x`"))
+    Err(refuse(source))
 }
 
 /// An error about a dump, without its place.
@@ -329,15 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_said() {
-        assert_eq!(tree(" \n").unwrap_err(), "dump:1:1: the dump is empty");
-        assert_eq!(tree("GPU 0: X\n").unwrap_err(), "dump:1:1: the file is not a report of `nvidia-smi -q`");
-        assert_eq!(
-            tree("\nFailed to initialize NVML: Driver/library version mismatch\n").unwrap_err(),
-            "dump:2:1: the file holds an error message of nvidia-smi, not its report"
-        );
-        assert!(tree("No devices were found\n").unwrap_err().contains("error message"));
-        assert!(tree("<?xml version=\"1.0\"?>\n<!DOC").unwrap_err().contains("cut off"));
+    fn xml_that_nests_without_end_is_refused() {
         assert!(tree(&format!("<nvidia_smi_log>{}", "<a>".repeat(100))).unwrap_err().contains("too deeply"));
     }
 }

@@ -213,10 +213,8 @@ pub struct Board {
     pub driver_model: Answer<u32>,
     /// Whether it is split into instances: 1 when it is.
     pub mig_mode: Answer<u32>,
-    /// How many places for instances it has.
-    pub mig_device_count: Answer<u32>,
-    /// The memory of the instance at each place.
-    pub mig_devices: Vec<Answer<Memory>>,
+    /// The memory of the instance at each place for one.
+    pub mig_devices: Answer<Vec<Answer<Memory>>>,
 }
 
 /// Place on the PCI bus and identity.

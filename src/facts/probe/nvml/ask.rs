@@ -97,12 +97,9 @@ fn ask_device(nvml: &Nvml, index: u32, tell: &Sender<Heard>) {
         compute_capability: device.cuda_compute_capability().map(ComputeCapability::from),
         architecture: number(device.architecture(), |architecture| architecture.as_c()),
         mig_mode: device.mig_mode().map(|mode| mode.current),
-    }
-    if let Ok(count) = device.mig_device_count() {
-        let places: Vec<_> = (0..count).map(|place| Answer::from(mig_device(&device, place))).collect();
-        say(Box::new(move |board| board.mig_devices = places));
-    }
-    ask! {
+        mig_devices: device
+            .mig_device_count()
+            .map(|count| (0..count).map(|place| mig_device(&device, place).into()).collect()),
         ecc_enabled: device.is_ecc_enabled().map(|ecc| ecc.currently_enabled),
         display_attached: device.is_display_connected(),
         display_active: device.is_display_active(),

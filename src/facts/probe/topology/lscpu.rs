@@ -40,7 +40,7 @@ struct Row {
     socket: Option<i64>,
     core: Option<i64>,
     model: String,
-    // By the names in the heading. None where the row has fewer: lscpu leaves out what a CPU does not have.
+    // By the names in the heading. None where the row has fewer: lscpu leaves out those that a CPU does not have.
     caches: Option<Vec<Option<i64>>>,
 }
 
@@ -276,7 +276,7 @@ fn caches(heading: &Heading, rows: &BTreeMap<i64, Row>) -> Result<Vec<Cache>, St
     }
     let Some(place) = heading.cache("L3") else { return Ok(Vec::new()) };
     if let Some((cpu, _)) = rows.iter().find(|(_, row)| row.caches.is_none()) {
-        return Err(format!("the table lists fewer caches for CPU {cpu} than its heading, and not which"));
+        return Err(format!("the table does not list as many caches for CPU {cpu} as its heading names"));
     }
     let caches = groups(rows, |row| *row.caches.as_ref()?.get(place)?);
     Ok(caches.into_values().map(|cpus| Cache { cpus, size: None }).collect())
@@ -361,7 +361,7 @@ CPU NODE SOCKET CORE L1d:L1i:L2:L3 ONLINE    MAXMHZ   MINMHZ
     fn caches_that_a_row_leaves_out_make_them_unknown() {
         let facts = facts("# CPU,Core,Socket,Node,,L1d,L1i,L2,L3\n0,0,0,0,,0,0,0,0\n1,1,0,0,,64,64,8\n").unwrap();
         assert_eq!(counts(&facts), [Some(1), Some(2), Some(2), None, Some(1)]);
-        let reason = "the table lists fewer caches for CPU 1 than its heading, and not which";
+        let reason = "the table does not list as many caches for CPU 1 as its heading names";
         assert_eq!(facts.reason("cpu.l3_domains"), reason);
     }
 

@@ -1,0 +1,136 @@
+//! What `facts` saves of a machine: enough to answer the same again elsewhere, and nothing that tells whose it is.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::{boards, nvml_fake};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const UUID: &str = "11111111-2222-3333-4444-555555555555";
+const USER: &str = "arthur-dent";
+
+/// What a command prints on a machine with these boards.
+fn run(case: &str, arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+        .args(arguments)
+        .arg("--no-site")
+        .env("NVML_FAKE", boards(case))
+        .env("CUDA_VISIBLE_DEVICES", format!("GPU-{UUID}"))
+        .env("USER", USER)
+        .env("HOME", format!("/home/{USER}"))
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn live<'a>(library: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    [arguments, &["--nvml-library", library]].concat()
+}
+
+/// The text of every file below a folder, and its name.
+fn texts(folder: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    let mut pending = vec![folder.to_owned()];
+    while let Some(path) = pending.pop() {
+        texts.push(path.strip_prefix(folder).unwrap().display().to_string());
+        if path.is_dir() {
+            pending.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            texts.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    texts
+}
+
+/// What tells this machine from others: names, addresses of its network cards, serial numbers and ids.
+fn secrets() -> Vec<String> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let addresses = fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+    let addresses = addresses.map(|card| fs::read_to_string(card.path().join("address")).unwrap_or_default());
+    let ids = ["product_serial", "product_uuid", "board_serial", "chassis_serial"];
+    let mut secrets: Vec<String> = ids.iter().map(|id| read(&format!("/sys/class/dmi/id/{id}"))).collect();
+    secrets.extend(["/etc/machine-id", "/proc/sys/kernel/hostname"].map(read));
+    secrets.extend(addresses);
+    secrets.extend([UUID.to_owned(), USER.to_owned()]);
+    secrets.iter_mut().for_each(|secret| *secret = secret.trim().to_owned());
+    // What is that short, or the loopback's address, tells nothing.
+    secrets.retain(|secret| secret.len() > 4 && secret.chars().any(|c| !"0:".contains(c)));
+    secrets
+}
+
+#[test]
+fn what_the_probes_saw_gives_the_same_facts_again() {
+    let (library, folder) = (nvml_fake(), tempfile::tempdir().unwrap());
+    for case in ["one", "none", "mig", "unified", "lost-in-mid-read", "no-permission-for-one", "impossible"] {
+        let raw = folder.path().join(case);
+        let raw = raw.to_str().unwrap();
+        let now = run(case, &live(&library, &["facts", "--format", "json", "--raw", raw]));
+        let then = run(case, &["facts", "--format", "json", "--from-raw", raw]);
+        assert!(then.contains("driver"), "{then}");
+        // The environment chooses on the machine alone.
+        let without_choice = |text: &str| {
+            let mut facts: Value = serde_json::from_str(text).unwrap();
+            facts["facts"].as_object_mut().unwrap().remove("gpu");
+            facts["origins"].as_object_mut().unwrap().remove("gpu.index");
+            facts["findings"].as_array_mut().unwrap().retain(|finding| finding["code"] != "no-such-gpu");
+            facts
+        };
+        assert_eq!(without_choice(&now), without_choice(&then), "{case}");
+    }
+}
+
+#[test]
+fn a_plan_from_a_capture_is_the_plan_of_the_machine() {
+    let (library, folder) = (nvml_fake(), tempfile::tempdir().unwrap());
+    for case in ["one", "none", "two-unequal", "mig", "unified", "lost-in-mid-read"] {
+        let saved = folder.path().join(format!("{case}.yaml"));
+        let saved = saved.to_str().unwrap();
+        let settings = |text: &str| serde_json::from_str::<Value>(text).unwrap()["settings"].clone();
+        run(case, &live(&library, &["facts", "--save", saved]));
+        let now = run(case, &live(&library, &["plan", "--format", "json"]));
+        let then = run(case, &["plan", "--format", "json", "--facts", saved]);
+        assert_eq!(settings(&now), settings(&then), "{case}");
+        assert!(settings(&then).as_object().is_some_and(|settings| settings.len() > 20), "{then}");
+    }
+}
+
+#[test]
+fn nothing_that_is_saved_tells_whose_machine_it_is() {
+    let library = nvml_fake();
+    let folder: TempDir = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    run("one", &live(&library, &["facts", "--save", &place("facts.yaml")]));
+    run("two-unequal", &live(&library, &["facts", "--save", &place("wrong-uuid.yaml")]));
+    run("one", &live(&library, &["facts", "--raw", &place("raw")]));
+    let texts = texts(folder.path());
+    assert!(texts.iter().any(|text| text.contains("NVIDIA GeForce RTX 4080")));
+    for secret in secrets() {
+        for text in &texts {
+            assert!(!text.contains(&secret), "`{secret}` is in:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_is_no_capture_is_an_error_at_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("nvml.yaml"), "devices:\n- name: { refused: no_idea }\n").unwrap();
+    fs::write(folder.path().join("sysinfo.yaml"), "schema: wan22-policy/facts/v1\nfacts: {}\n").unwrap();
+    let read = |folder: &Path| {
+        let program = env!("CARGO_BIN_EXE_wan22-policy");
+        let output = Command::new(program).args(["plan", "--from-raw"]).arg(folder).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, message) = read(folder.path());
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("nvml.yaml:2:") && message.contains("unknown variant `no_idea`"), "{message}");
+    let (code, message) = read(&folder.path().join("nowhere"));
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("name a folder that `facts --raw` wrote"), "{message}");
+}
