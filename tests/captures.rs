@@ -4,10 +4,13 @@
 //! test says so and passes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+mod common;
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use common::captures;
 use serde_json::Value;
 use wan22_policy::diag::{Finding, Source};
 use wan22_policy::facts::Facts;
@@ -43,18 +46,6 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("topology/bad/truncated.xml", "the topology is cut off: its XML does not end"),
 ];
-
-fn captures() -> Option<(PathBuf, Value)> {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/hardware");
-    let folder = env::var_os("WAN22_CAPTURES").map_or_else(beside, PathBuf::from);
-    match fs::read_to_string(folder.join("expected.json")) {
-        Ok(text) => Some((folder, serde_json::from_str(&text).expect("`expected.json` is JSON"))),
-        Err(error) => {
-            eprintln!("SKIPPED: no captures in `{}` ({error})", folder.display());
-            None
-        }
-    }
-}
 
 /// One capture being compared.
 struct Comparison<'a> {

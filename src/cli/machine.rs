@@ -102,13 +102,15 @@ impl MachineOptions {
     }
 }
 
-/// Reads a facts file.
+/// Reads a facts file. What cannot be true in it is unknown, with a finding.
 pub fn read_facts(source: Arc<Source>) -> Result<Facts, CliError> {
-    Ok(file::read(&yaml::parse(source)?)?)
+    let mut facts = file::read(&yaml::parse(source)?)?;
+    probe::check(&mut facts);
+    Ok(facts)
 }
 
 /// Completes the facts of a machine: the GPU that was asked for, single facts, and what the table of cards knows, which is
-/// fetched when a card needs it.
+/// fetched when there is a card.
 pub fn complete(
     facts: &mut Facts,
     gpu_index: Option<usize>,
@@ -126,7 +128,7 @@ pub fn complete(
         assignments.try_for_each(|assignment| file::override_fact(facts, assignment).map_err(CliError::usage))
     };
     overriding(known, facts)?;
-    if cards::has_gaps(facts) {
+    if facts.count("gpus").is_some_and(|count| count > 0) {
         cards::fill(facts, &cards()?);
     }
     overriding(unknown, facts)

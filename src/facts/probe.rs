@@ -60,6 +60,11 @@ pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
     Ok(facts)
 }
 
+/// Makes what cannot be true unknown, with a finding each, in facts that were not gathered here.
+pub fn check(facts: &mut Facts) {
+    sanity::check(facts, |_| None);
+}
+
 /// Makes the GPU of that index the one that the workload runs on, as the user asked.
 ///
 /// # Errors

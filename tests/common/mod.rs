@@ -1,10 +1,11 @@
-//! What tests and benchmarks share: the machines of `tests/machines/` and the shipped policies.
+//! What tests and benchmarks share: the machines of `tests/machines/`, the captures and the shipped policies.
 #![allow(dead_code, reason = "each test uses its part")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::{env, fs};
 
 use serde_json::Value;
 use wan22_policy::diag::Source;
@@ -37,7 +38,7 @@ pub fn boards(case: &str) -> PathBuf {
 
 /// A machine file with a workload.
 pub fn read_machine(path: &Path, workload: &str) -> Facts {
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = fs::read_to_string(path).unwrap();
     let mut facts = file::read(&yaml::parse(Source::new(path.display().to_string(), text)).unwrap()).unwrap();
     workload.parse::<Workload>().unwrap().record(&mut facts);
     facts.know("workload.goal", "balanced", Origin::User);
@@ -58,4 +59,17 @@ pub fn question(pins: BTreeMap<usize, Value>) -> Question {
 /// The plan without pins.
 pub fn plan(set: &PolicySet, facts: &Facts) -> Plan {
     evaluate(set, facts, &question(BTreeMap::new()))
+}
+
+/// The folder of real machines' dumps, and what other tools read from them; `None`, with a word, where it is not there.
+pub fn captures() -> Option<(PathBuf, Value)> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/hardware");
+    let folder = env::var_os("WAN22_CAPTURES").map_or_else(beside, PathBuf::from);
+    match fs::read_to_string(folder.join("expected.json")) {
+        Ok(text) => Some((folder, serde_json::from_str(&text).expect("`expected.json` is JSON"))),
+        Err(error) => {
+            eprintln!("SKIPPED: no captures in `{}` ({error})", folder.display());
+            None
+        }
+    }
 }
