@@ -11,6 +11,8 @@ use std::process::Command;
 use common::{boards, nvml_fake};
 use serde_json::Value;
 use tempfile::TempDir;
+use wan22_policy::facts::file::FactsFile;
+use wan22_policy::facts::probe::{Sources, gather};
 
 const UUID: &str = "11111111-2222-3333-4444-555555555555";
 const USER: &str = "arthur-dent";
@@ -133,4 +135,15 @@ fn a_folder_that_is_no_capture_is_an_error_at_its_place() {
     let (code, message) = read(&folder.path().join("nowhere"));
     assert_eq!(code, Some(1), "{message}");
     assert!(message.contains("name a folder that `facts --raw` wrote"), "{message}");
+}
+
+/// A wrong fact becomes a test: `facts --raw tests/probes/NAME`, and a look at the snapshot. Those named `synthetic` were
+/// written by hand, in the forms that kernels and drivers write.
+#[test]
+fn each_saved_machine_has_its_facts() {
+    insta::glob!("probes/*/nvml.yaml", |path| {
+        let raw = Some(path.parent().unwrap().to_owned());
+        let facts = gather(&Sources { raw, ..Sources::default() }).unwrap();
+        insta::assert_yaml_snapshot!(FactsFile::from(&facts));
+    });
 }

@@ -144,6 +144,10 @@ fn describe(facts: &mut Facts, index: usize, board: &Board, files: &Files) -> Op
         facts.unknown(format!("gpus[{index}]"), refusal.reason());
         return Some(refusal.into());
     }
+    if *board == Board::default() {
+        facts.unknown(format!("gpus[{index}]"), SILENT);
+        return Some(SILENCE);
+    }
     let mut trouble = None;
     macro_rules! put {
         ($fact:expr, $answer:expr, $meaning:expr) => {
