@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::both::both;
 use super::error::CliError;
 use super::machine::{MachineOptions, complete};
 use super::options::PolicyOptions;
@@ -59,12 +60,13 @@ impl Facts {
     }
 
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let mut facts = match &self.raw {
-            Some(folder) => self.machine.gather_raw(folder)?,
-            None => self.machine.gather()?,
+        let gather = || match &self.raw {
+            Some(folder) => self.machine.gather_raw(folder),
+            None => self.machine.gather(),
         };
-        let cards = || self.policies.table("gpus");
-        complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, cards)?;
+        let (cards, facts) = both(|| self.policies.table("gpus"), gather);
+        let mut facts = facts?;
+        complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, &cards?)?;
         let file = FactsFile::from(&facts);
         if let Some(path) = &self.save {
             let is_json = path.extension().is_some_and(|extension| extension == "json");

@@ -109,13 +109,12 @@ pub fn read_facts(source: Arc<Source>) -> Result<Facts, CliError> {
     Ok(facts)
 }
 
-/// Completes the facts of a machine: the GPU that was asked for, single facts, and what the table of cards knows, which is
-/// fetched when there is a card.
+/// Completes the facts of a machine: the GPU that was asked for, single facts, and what the table of cards knows.
 pub fn complete(
     facts: &mut Facts,
     gpu_index: Option<usize>,
     overrides: &[String],
-    cards: impl FnOnce() -> Result<Value, CliError>,
+    cards: &Value,
 ) -> Result<(), CliError> {
     if let Some(index) = gpu_index {
         probe::select_gpu(facts, index)?;
@@ -128,9 +127,7 @@ pub fn complete(
         assignments.try_for_each(|assignment| file::override_fact(facts, assignment).map_err(CliError::usage))
     };
     overriding(known, facts)?;
-    if facts.count("gpus").is_some_and(|count| count > 0) {
-        cards::fill(facts, &cards()?);
-    }
+    cards::fill(facts, cards);
     overriding(unknown, facts)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::{Map, Value};
 
+use super::both::both;
 use super::error::CliError;
 use super::inputs::Inputs;
 use super::machine::{MachineOptions, complete};
@@ -50,22 +51,17 @@ impl Ask {
     pub fn answer(&self) -> Result<Answer, CliError> {
         let Self { question, machine, policies } = self;
         let inputs = Inputs::new(machine, policies, question)?;
-        // The probes wait for the system, and the schema compiles, while the policies are read.
-        let (facts, set) = std::thread::scope(|scope| {
-            scope.spawn(settings::prepare);
-            let facts = scope.spawn(|| machine.gather());
-            let set = policies.compile();
-            (facts.join(), set)
-        });
-        let facts = facts.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let set = set?;
+        // The probes wait for the system, and the schema compiles, while the policies and the cards are read.
+        let probe = || both(|| policies.table("gpus"), || machine.gather());
+        let ((cards, facts), (set, ())) = both(probe, || both(|| policies.compile(), settings::prepare));
+        let (cards, facts, set) = (cards?, facts?, set?);
         known_codes(&question.allow, &set)?;
-        answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set)
+        answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set, &cards)
     }
 }
 
-/// Answers a question about a machine whose facts have been gathered.
-pub fn answer(mut inputs: Inputs, mut facts: Facts, set: PolicySet) -> Result<Answer, CliError> {
+/// Answers a question about a machine whose facts have been gathered, with the table of cards.
+pub fn answer(mut inputs: Inputs, mut facts: Facts, set: PolicySet, cards: &Value) -> Result<Answer, CliError> {
     if let Some(asked) = &inputs.workload {
         facts.forget("workload");
         asked.parse::<Workload>().map_err(|error| CliError::usage(error.to_string()))?.record(&mut facts);
@@ -73,7 +69,6 @@ pub fn answer(mut inputs: Inputs, mut facts: Facts, set: PolicySet) -> Result<An
     if let Some(goal) = inputs.goal {
         facts.know("workload.goal", goal.as_str(), Origin::User);
     }
-    let cards = || inputs.policy_options().table("gpus");
     complete(&mut facts, inputs.gpu_index, &inputs.overrides, cards)?;
     let none = Map::new();
     let models = set.table("models").and_then(Value::as_object).unwrap_or(&none);

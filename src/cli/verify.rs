@@ -84,7 +84,8 @@ impl Verify {
         let set = recorded.policy_options().compile()?;
         let overrides = recorded.overrides.iter().chain(&self.machine.overrides).cloned().collect();
         let gpu_index = self.machine.gpu_index.or(recorded.gpu_index);
-        answer(Inputs { overrides, gpu_index, ..recorded }, facts, set)
+        let cards = recorded.policy_options().table("gpus")?;
+        answer(Inputs { overrides, gpu_index, ..recorded }, facts, set, &cards)
     }
 }
 
