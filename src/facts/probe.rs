@@ -15,6 +15,7 @@ use crate::facts::units::show;
 use crate::facts::{Facts, Origin, vocabulary};
 
 pub mod cgroup;
+pub mod disk;
 mod mounts;
 pub mod nvidia_smi;
 pub mod nvml;

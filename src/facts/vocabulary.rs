@@ -137,7 +137,7 @@ pub const FACTS: &[FactSpec] = &[
     fact("driver.cuda", FactType::Text, None, Stability::Stable, "Newest CUDA version that the driver supports."),
     fact("disk.free", FactType::Int, Some(Unit::Bytes), Stability::Volatile, "Free space where the models lie."),
     fact("disk.total", FactType::Int, Some(Unit::Bytes), Stability::Stable, "Size of the file system where the models lie."),
-    fact("disk.kind", FactType::Text, None, Stability::Stable, "Kind of that disk: `nvme`, `ssd`, `hdd` or `network`."),
+    fact("disk.kind", FactType::Text, None, Stability::Stable, "Kind of that disk: `nvme`, `ssd`, `hdd`, or `network` for one behind a protocol, such as Windows' disks in WSL."),
     fact("software.python", FactType::Text, None, Stability::Stable, "Version of Python, read from installed metadata; nothing is executed."),
     fact("software.torch", FactType::Text, None, Stability::Stable, "Version of PyTorch, read from installed metadata; nothing is executed."),
     fact("software.torch_cuda", FactType::Text, None, Stability::Stable, "Version of the CUDA toolkit PyTorch was built with, read from installed metadata; nothing is executed."),
