@@ -21,6 +21,7 @@ pub mod nvidia_smi;
 pub mod nvml;
 pub mod os;
 mod sanity;
+pub mod software;
 pub mod topology;
 
 /// How long a driver may take to answer.
