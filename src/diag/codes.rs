@@ -38,7 +38,7 @@ pub const CODES: &[CodeInfo] = &[
     code("expired-override", Severity::Warning, "A site or user override has an `expires` date that has passed. Renew it or remove it."),
     code("expression-failed", Severity::Error, "An expression failed while it was evaluated: an overflow, a division by zero, an index out of range, or too much work. The plan is refused, because a value is missing."),
     code("expression-syntax", Severity::Error, "An expression is not valid Rhai, or uses a part of Rhai that policies may not use (assignments, loops, `switch`, `eval`, …)."),
-    code("fact-contradiction", Severity::Warning, "Two sources report different values for one fact. The more direct source is used and the other one is shown; a size that the card does not come in is unknown."),
+    code("fact-contradiction", Severity::Warning, "Two sources report different values for one fact. The more direct source is used and the other one is shown; a size that the card does not come in is unknown, and so is a package of which one folder holds two versions."),
     code("fact-impossible", Severity::Warning, "A source reports a value that cannot be true. The fact is treated as unknown."),
     code("fact-suspect", Severity::Warning, "A source reports a value that may be true but is more often the mistake of a tool. The fact is kept; check it, and correct it with `--fact`."),
     code("facts-file", Severity::Error, "A facts file does not have the form of `wan22-policy/facts/v1`."),

@@ -14,15 +14,18 @@ use crate::facts::units::show;
 use crate::facts::{Facts, Origin, vocabulary};
 
 pub mod cgroup;
+pub mod disk;
 pub mod files;
 pub mod kernel;
 mod layout;
+mod mounts;
 pub mod nvidia_smi;
 pub mod nvml;
 pub mod os;
 mod private;
 mod sanity;
 mod seen;
+pub mod software;
 pub mod topology;
 
 /// Where the facts of a machine come from: this machine, or files saved on another.

@@ -4,6 +4,7 @@
 //! the one in force. In a container the path that the kernel names may lie outside the mount; then the mount is the group.
 
 use super::files::Files;
+use super::mounts::Mount;
 use crate::diag::Finding;
 use crate::facts::file::parse_cpu_list;
 use crate::facts::{Facts, Origin};
@@ -103,24 +104,7 @@ fn groups(files: &Files) -> Vec<Group> {
     found
 }
 
-// A line of `mountinfo`: `36 35 98:0 /in/the/file/system /at options - type source its,options`.
-struct Mount<'a> {
-    inside: &'a str,
-    at: &'a str,
-    kind: &'a str,
-    options: &'a str,
-}
-
-impl<'a> Mount<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (front, back) = line.split_once(" - ")?;
-        let mut front = front.split(' ').skip(3);
-        let (inside, at) = (front.next()?, front.next()?);
-        let mut back = back.split(' ');
-        let (kind, _, options) = (back.next()?, back.next()?, back.next().unwrap_or_default());
-        Some(Self { inside, at, kind, options })
-    }
-
+impl Mount<'_> {
     fn carries(&self, version: Version, controller: &str) -> bool {
         match version {
             Version::Two => self.kind == "cgroup2",
