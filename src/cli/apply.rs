@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::inputs::Inputs;
 use super::installation::{Installation, file_changes, file_reports, recovered};
 
-use super::options::{OutputOptions, RootOptions, TargetOptions};
+use super::options::{InstallationOptions, OutputOptions, TargetOptions};
 use super::question::Ask;
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Root};
@@ -31,7 +31,7 @@ pub struct Apply {
     dry_run: bool,
 
     #[command(flatten)]
-    root: RootOptions,
+    root: InstallationOptions,
 
     #[command(flatten)]
     target: TargetOptions,
@@ -50,7 +50,7 @@ impl Apply {
             true => None,
             false => transaction::recover(&Root::open(path)?)?,
         };
-        let answer = self.ask.answer()?;
+        let answer = self.ask.answer(&self.root)?;
         let installation = Installation::require(path, self.target.target.as_deref(), &answer.set)?;
         let edits = installation.edits(&answer)?;
         let mut found: Vec<Finding> = in_flight.iter().map(recovered).chain(answer.findings).collect();

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::error::CliError;
 
-use super::options::OutputOptions;
+use super::options::{InstallationOptions, OutputOptions};
 use super::question::Ask;
 use super::{Exit, Screen};
 use crate::report::explain::Explainer;
@@ -30,12 +30,15 @@ pub struct Explain {
     ask: Ask,
 
     #[command(flatten)]
+    root: InstallationOptions,
+
+    #[command(flatten)]
     pub output: OutputOptions,
 }
 
 impl Explain {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let answer = self.ask.answer()?;
+        let answer = self.ask.answer(&self.root)?;
         let explainer = Explainer { set: &answer.set, facts: &answer.facts, plan: &answer.plan };
         let report = explainer.explain(&self.name).map_err(|help| {
             let message = format!("nothing is called `{}`", self.name);

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::both::both;
 use super::error::CliError;
 use super::machine::{MachineOptions, complete};
-use super::options::PolicyOptions;
+use super::options::{InstallationOptions, PolicyOptions};
 use super::{Exit, Screen};
 use crate::facts::file::FactsFile;
 use crate::report::{findings, human, json};
@@ -32,6 +32,9 @@ pub struct Facts {
     /// What the driver, sysinfo and hwloc answered, and the kernel's files that were read.
     #[arg(long, value_name = "DIR")]
     raw: Option<PathBuf>,
+
+    #[command(flatten)]
+    root: InstallationOptions,
 
     #[command(flatten)]
     machine: MachineOptions,
@@ -61,8 +64,8 @@ impl Facts {
 
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let gather = || match &self.raw {
-            Some(folder) => self.machine.gather_raw(folder),
-            None => self.machine.gather(),
+            Some(folder) => self.machine.gather_raw(folder, &self.root),
+            None => self.machine.gather(&self.root),
         };
         let (cards, facts) = both(|| self.policies.table("gpus"), gather);
         let mut facts = facts?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::CliError;
 use super::machine::MachineOptions;
-use super::options::{Goal, PolicyOptions, QuestionOptions};
+use super::options::{Goal, InstallationOptions, PolicyOptions, QuestionOptions};
 use crate::facts::file::FactsFile;
 
 /// Everything that a plan is derived from, besides this machine and the policy files themselves.
@@ -41,6 +41,9 @@ pub struct Inputs {
     pub allow: Vec<String>,
     /// The GPU that was asked for.
     pub gpu_index: Option<usize>,
+    /// The Python that was named, as an absolute path.
+    #[serde(default)]
+    pub python: Option<PathBuf>,
     /// The machine, when it was not the one that the program ran on.
     pub facts: Option<FactsFile>,
 }
@@ -49,6 +52,7 @@ impl Inputs {
     /// What the options ask; the machine, the hash and the target are filled in as they become known.
     pub fn new(
         machine: &MachineOptions,
+        root: &InstallationOptions,
         policies: &PolicyOptions,
         question: &QuestionOptions,
     ) -> Result<Self, CliError> {
@@ -72,6 +76,7 @@ impl Inputs {
             target: None,
             allow: question.allow.clone(),
             gpu_index: machine.gpu_index,
+            python: root.python.as_ref().map(absolute).transpose()?,
             facts: None,
         })
     }

@@ -9,6 +9,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::error::CliError;
+use super::options::InstallationOptions;
 use crate::diag::Source;
 use crate::facts::file::{self, FactsFile};
 use crate::facts::probe::{self, Seen, Sources};
@@ -65,18 +66,12 @@ impl MachineOptions {
     /// The facts of the machine, as they are reported.
     ///
     /// A dump or a topology beside a facts file replaces what it covers; lists are never mixed record by record.
-    pub fn gather(&self) -> Result<Facts, CliError> {
+    pub fn gather(&self, root: &InstallationOptions) -> Result<Facts, CliError> {
         let saved = self.facts.as_deref().map(|path| read_facts(read_source(path)?)).transpose()?;
         if let (Some(saved), None, None) = (&saved, &self.nvidia_smi, &self.topology) {
             return Ok(saved.clone());
         }
-        let mut facts = probe::gather(&Sources {
-            nvidia_smi: self.nvidia_smi.as_deref().map(read_source).transpose()?,
-            topology: self.topology.as_deref().map(read_source).transpose()?,
-            raw: self.from_raw.clone(),
-            nvml_library: self.nvml_library.clone(),
-            gpu_index: None,
-        })?;
+        let mut facts = probe::gather(&self.sources(root)?)?;
         if let Some(mut saved) = saved {
             for list in FACTS.iter().filter(|spec| spec.ty == FactType::Records && facts.count(spec.name).is_some()) {
                 saved.forget(list.name);
@@ -87,13 +82,24 @@ impl MachineOptions {
     }
 
     /// The facts of this machine, after what the probes saw was written to a folder.
-    pub fn gather_raw(&self, folder: &Path) -> Result<Facts, CliError> {
+    pub fn gather_raw(&self, folder: &Path, root: &InstallationOptions) -> Result<Facts, CliError> {
         if !self.is_live() {
             return Err(CliError::usage("--raw saves what the probes see of this machine, not of a saved one"));
         }
-        let seen = Seen::here(self.nvml_library.clone());
+        let seen = Seen::here(&self.sources(root)?);
         seen.save(folder).map_err(|error| CliError::failed(format!("cannot write `{}`: {error}", folder.display())))?;
         Ok(seen.facts())
+    }
+
+    fn sources(&self, root: &InstallationOptions) -> Result<Sources, CliError> {
+        Ok(Sources {
+            nvidia_smi: self.nvidia_smi.as_deref().map(read_source).transpose()?,
+            topology: self.topology.as_deref().map(read_source).transpose()?,
+            raw: self.from_raw.clone(),
+            nvml_library: self.nvml_library.clone(),
+            installation: root.installation()?,
+            gpu_index: None,
+        })
     }
 
     /// What is put on record of the machine: nothing of this one, which can be asked again.

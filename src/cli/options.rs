@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::error::CliError;
 use crate::diag::{self, did_you_mean};
+use crate::facts::probe::Installation;
 use crate::facts::workload::Workload;
 use crate::policy::{self, LoadOptions, PolicySet, What, compile, load};
 use crate::settings::SETTINGS;
@@ -167,6 +168,33 @@ impl RootOptions {
     /// The directory, as it was given.
     pub fn path(&self) -> &Path {
         self.root.as_deref().unwrap_or(Path::new("."))
+    }
+}
+
+/// An installation whose packages and disk are asked about.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Installation")]
+pub struct InstallationOptions {
+    #[command(flatten)]
+    root: RootOptions,
+
+    /// The Python that the stack runs in: its interpreter, or the folder of its environment [default: that in DIR]
+    #[arg(long, value_name = "PATH")]
+    pub python: Option<PathBuf>,
+}
+
+impl InstallationOptions {
+    /// The directory, as it was given.
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Where the packages and the disk are that facts are about.
+    pub fn installation(&self) -> Result<Installation, CliError> {
+        if let Some(python) = self.python.as_deref().filter(|python| !python.exists()) {
+            return Err(CliError::usage(format!("there is no Python at `{}`", python.display())));
+        }
+        Ok(Installation { folder: Some(self.path().to_owned()), python: self.python.clone() })
     }
 }
 

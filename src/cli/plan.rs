@@ -5,7 +5,7 @@ use clap::Args;
 use super::error::CliError;
 use super::installation::Installation;
 
-use super::options::{OutputOptions, RootOptions, TargetOptions};
+use super::options::{InstallationOptions, OutputOptions, TargetOptions};
 use super::question::Ask;
 use super::{Exit, Screen};
 use crate::diag;
@@ -32,7 +32,7 @@ pub struct Plan {
     ask: Ask,
 
     #[command(flatten)]
-    root: RootOptions,
+    root: InstallationOptions,
 
     #[command(flatten)]
     target: TargetOptions,
@@ -43,7 +43,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let answer = self.ask.answer()?;
+        let answer = self.ask.answer(&self.root)?;
         let (path, id) = (self.root.path(), self.target.target.as_deref());
         let installation = match self.exit_code {
             true => Some(Installation::require(path, id, &answer.set)?),

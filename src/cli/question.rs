@@ -9,7 +9,7 @@ use super::both::both;
 use super::error::CliError;
 use super::inputs::Inputs;
 use super::machine::{MachineOptions, complete};
-use super::options::{PolicyOptions, QuestionOptions, known_codes};
+use super::options::{InstallationOptions, PolicyOptions, QuestionOptions, known_codes};
 use crate::diag::{self, Finding};
 use crate::engine::{Question, evaluate};
 use crate::facts::workload::{self, Workload};
@@ -48,11 +48,11 @@ pub struct Ask {
 
 impl Ask {
     /// Gathers the machine and answers.
-    pub fn answer(&self) -> Result<Answer, CliError> {
+    pub fn answer(&self, root: &InstallationOptions) -> Result<Answer, CliError> {
         let Self { question, machine, policies } = self;
-        let inputs = Inputs::new(machine, policies, question)?;
+        let inputs = Inputs::new(machine, root, policies, question)?;
         // The probes wait for the system, and the schema compiles, while the policies and the cards are read.
-        let probe = || both(|| policies.table("gpus"), || machine.gather());
+        let probe = || both(|| policies.table("gpus"), || machine.gather(root));
         let ((cards, facts), (set, ())) = both(probe, || both(|| policies.compile(), settings::prepare));
         let (cards, facts, set) = (cards?, facts?, set?);
         known_codes(&question.allow, &set)?;

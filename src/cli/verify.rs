@@ -6,7 +6,7 @@ use super::error::CliError;
 use super::inputs::Inputs;
 use super::installation::{Installation, file_reports, recovered};
 use super::machine::{MachineOptions, read_facts};
-use super::options::{OutputOptions, RootOptions};
+use super::options::{InstallationOptions, OutputOptions};
 use super::question::{Answer, answer};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Root};
@@ -24,7 +24,7 @@ use crate::target::{Change, FileEdit, at_key};
 #[derive(Debug, Args)]
 pub struct Verify {
     #[command(flatten)]
-    root: RootOptions,
+    root: InstallationOptions,
 
     #[command(flatten)]
     machine: MachineOptions,
@@ -77,15 +77,17 @@ impl Verify {
 
     // The question on record, about the machine on record unless another is named.
     fn ask(&self, recorded: Inputs) -> Result<Answer, CliError> {
+        let mut root = self.root.clone();
+        root.python = root.python.or_else(|| recorded.python.clone());
         let facts: Facts = match &recorded.facts {
             Some(file) if self.machine.is_live() => read_facts(Source::new("applied.json", json::text(file)))?,
-            _ => self.machine.gather()?,
+            _ => self.machine.gather(&root)?,
         };
         let set = recorded.policy_options().compile()?;
         let overrides = recorded.overrides.iter().chain(&self.machine.overrides).cloned().collect();
         let gpu_index = self.machine.gpu_index.or(recorded.gpu_index);
         let cards = recorded.policy_options().table("gpus")?;
-        answer(Inputs { overrides, gpu_index, ..recorded }, facts, set, &cards)
+        answer(Inputs { overrides, gpu_index, python: root.python, ..recorded }, facts, set, &cards)
     }
 }
 

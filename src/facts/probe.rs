@@ -28,6 +28,16 @@ mod seen;
 pub mod software;
 pub mod topology;
 
+/// Where a stack lies.
+#[derive(Clone, Debug, Default)]
+pub struct Installation {
+    /// Its folder, which holds the models too; the current one without it.
+    pub folder: Option<PathBuf>,
+    /// The Python that it runs in, when it is not the one that its folder shows: an interpreter, or the folder of an
+    /// environment.
+    pub python: Option<PathBuf>,
+}
+
 /// Where the facts of a machine come from: this machine, or files saved on another.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -39,6 +49,8 @@ pub struct Sources {
     pub raw: Option<PathBuf>,
     /// The NVML library to load in place of the driver's own.
     pub nvml_library: Option<PathBuf>,
+    /// The stack whose packages and disk are asked about, on this machine.
+    pub installation: Installation,
     /// Index into `gpus` of the GPU that the workload runs on, asked for by the user.
     pub gpu_index: Option<usize>,
 }
@@ -55,7 +67,7 @@ pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
     let mut facts = match &sources.raw {
         Some(folder) => Seen::read(folder)?.facts(),
         None if sources.nvidia_smi.is_some() || sources.topology.is_some() => saved(sources)?,
-        None => Seen::here(sources.nvml_library.clone()).facts(),
+        None => Seen::here(sources).facts(),
     };
     if let Some(index) = sources.gpu_index {
         select_gpu(&mut facts, index)?;

@@ -1,7 +1,7 @@
 //! What the probes see of one machine, this one or one that was saved, and the facts that follow.
 //!
 //! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml`, `topology.xml` (as hwloc writes
-//! it) and `root/` (the kernel's files that were read). Nothing in it tells whose machine it was.
+//! it), `installation.yaml` (packages and disk) and `root/` (the kernel's files that were read). Nothing in it tells whose machine it was.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,17 +15,18 @@ use serde_json::Value;
 use super::files::Files;
 use super::layout::Layout;
 use super::topology::Hwloc;
-use super::{contradictions, kernel, nvml, os, private, sanity, topology};
+use super::{Installation, Sources, contradictions, disk, kernel, nvml, os, private, sanity, software, topology};
 use crate::diag::{Finding, Source};
 use crate::facts::file::{self, FactsFile};
 use crate::facts::{Facts, Origin};
 use crate::yaml;
 
-/// How long the system and hwloc may take; on a machine of 384 CPUs they take less than a tenth of a second.
+/// How long each of the system, hwloc and the disk may take; on a machine of 384 CPUs they take less than a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const NVML: &str = "nvml.yaml";
 const SYSINFO: &str = "sysinfo.yaml";
+const INSTALLATION: &str = "installation.yaml";
 const TOPOLOGY: &str = "topology.xml";
 const ROOT: &str = "root";
 
@@ -44,27 +45,31 @@ pub struct Seen {
     layout: Result<Layout, String>,
     // The same as hwloc has it, of this machine alone.
     hwloc: Option<Hwloc>,
+    /// What is installed, and the disk that it lies on.
+    installation: Facts,
     files: Arc<Files>,
 }
 
 impl Seen {
     /// What this machine shows, all probes at once; one that does not answer in time is left behind.
-    ///
-    /// `library` replaces the driver's own NVML library.
-    pub fn here(library: Option<PathBuf>) -> Self {
+    pub fn here(sources: &Sources) -> Self {
         let files = Arc::new(Files::below("/"));
+        let library = sources.nvml_library.clone();
         let answers = start(|| nvml::ask(library));
         let system = start({
             let files = Arc::clone(&files);
             move || (kernel::read(&files, env::var("container").ok().as_deref()), os::ask())
         });
         let hwloc = start(topology::look);
+        let Installation { folder, python } = sources.installation.clone();
+        let models = folder.clone().unwrap_or_else(|| PathBuf::from("."));
+        let software = start(move || software::live(folder.as_deref(), python.as_deref()));
+        let disk = start(move || disk::probe(&models));
 
-        let (kernel, sysinfo) = system.wait().unwrap_or_else(|why| {
-            let mut facts = Facts::new(format!("the system {why}"));
-            facts.findings.push(Finding::warning("probe-silent", format!("the system {why}")));
-            (facts.clone(), facts)
-        });
+        let system = system.wait();
+        let (kernel, sysinfo) = system.unwrap_or_else(|why| (silent("the system", &why, &[]), Facts::new(why)));
+        let mut installation = software.wait().unwrap_or_else(|why| silent("the installation", &why, &["software"]));
+        installation.fill(disk.wait().unwrap_or_else(|why| silent("the disk", &why, &["disk"])));
         let hwloc = hwloc.wait().unwrap_or_else(Err);
         let answers = answers.wait().unwrap_or_default();
         Self {
@@ -74,6 +79,7 @@ impl Seen {
             answers,
             kernel,
             sysinfo,
+            installation,
             files,
         }
     }
@@ -91,7 +97,7 @@ impl Seen {
             })
         };
         let answers: nvml::Answers = yaml::parse(read(NVML)?)?.read("malformed-dump")?;
-        let sysinfo = file::read(&yaml::parse(read(SYSINFO)?)?).map_err(|mut findings| findings.swap_remove(0))?;
+        let facts = |name: &str| file::read(&yaml::parse(read(name)?)?).map_err(|mut findings| findings.swap_remove(0));
         let layout = match folder.join(TOPOLOGY).exists() {
             true => Ok(topology::xml::read(&read(TOPOLOGY)?)?),
             false => Err("was not there to be asked".to_owned()),
@@ -102,8 +108,9 @@ impl Seen {
             layout: layout.map_err(|why| format!("hwloc {why}")),
             driver: nvml::facts(&answers, &files, &nvml::Visible::default()),
             hwloc: None,
+            sysinfo: facts(SYSINFO)?,
+            installation: facts(INSTALLATION)?,
             answers,
-            sysinfo,
             files,
         })
     }
@@ -116,7 +123,9 @@ impl Seen {
         fs::create_dir_all(folder)?;
         let yaml = |value: Result<String, serde_yaml::Error>| value.map_err(io::Error::other);
         fs::write(folder.join(NVML), yaml(serde_yaml::to_string(&self.answers))?)?;
-        fs::write(folder.join(SYSINFO), yaml(serde_yaml::to_string(&FactsFile::from(&self.sysinfo)))?)?;
+        for (name, facts) in [(SYSINFO, &self.sysinfo), (INSTALLATION, &self.installation)] {
+            fs::write(folder.join(name), yaml(serde_yaml::to_string(&FactsFile::from(facts)))?)?;
+        }
         if let Some(hwloc) = &self.hwloc {
             fs::write(folder.join(TOPOLOGY), hwloc.to_xml()?)?;
         }
@@ -142,6 +151,7 @@ impl Seen {
         facts.fill(topology);
         facts.fill(system);
         facts.fill(self.driver);
+        facts.fill(self.installation);
         place_gpus(&mut facts);
         sanity::check_again(&mut facts);
         facts
@@ -171,6 +181,17 @@ fn place_gpus(facts: &mut Facts) {
             _ => facts.unknown(name, "the kernel does not place every card at a NUMA node"),
         }
     }
+}
+
+// The facts of a probe that did not answer, and what there is to say about it.
+fn silent(whose: &str, why: &str, families: &[&str]) -> Facts {
+    let reason = format!("{whose} {why}");
+    let mut facts = Facts::new(reason.clone());
+    for family in families {
+        facts.unknown(*family, reason.clone());
+    }
+    facts.findings.push(Finding::warning("probe-silent", reason));
+    facts
 }
 
 /// A probe on a thread of its own.
