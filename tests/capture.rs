@@ -144,6 +144,7 @@ fn each_saved_machine_has_its_facts() {
     insta::glob!("probes/*/nvml.yaml", |path| {
         let raw = Some(path.parent().unwrap().to_owned());
         let facts = gather(&Sources { raw, ..Sources::default() }).unwrap();
+        common::assert_origins_are_declared(&path.display().to_string(), &facts);
         insta::assert_yaml_snapshot!(FactsFile::from(&facts));
     });
 }

@@ -88,6 +88,7 @@ fn compare(
         let refusal = REFUSED.iter().find(|(name, _)| name == file);
         match (read(file, text), refusal) {
             (Ok(facts), None) => {
+                common::assert_origins_are_declared(file, &facts);
                 let mut comparison = Comparison { file, facts: &facts, values: 0, wrong: Vec::new() };
                 values(&mut comparison, want);
                 files += 1;

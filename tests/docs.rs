@@ -8,8 +8,6 @@ use std::path::Path;
 
 use wan22_policy::docs;
 use wan22_policy::facts::probe::{Sources, gather};
-use wan22_policy::facts::vocabulary::find;
-use wan22_policy::facts::{Fact, Facts, Origin};
 
 /// Set UPDATE_DOCS=1 to write the committed pages anew, and look at the difference.
 #[test]
@@ -23,23 +21,12 @@ fn committed_pages_are_those_of_the_tables() {
     assert!(page == docs::facts(), "docs/facts.md differs from the table: run the tests with UPDATE_DOCS=1");
 }
 
-fn assert_origins_are_declared(whose: &str, facts: &Facts) {
-    for (name, fact) in facts.iter() {
-        let Fact::Known { origin, .. } = fact else { continue };
-        let declared = find(name).unwrap().origins;
-        assert!(
-            declared.contains(origin) || matches!(origin, Origin::File | Origin::User),
-            "{whose}: `{name}` comes from {origin}, which the table does not say"
-        );
-    }
-}
-
 #[test]
 fn every_fact_comes_from_where_the_table_says() {
-    assert_origins_are_declared("this machine", &gather(&Sources::default()).unwrap());
+    common::assert_origins_are_declared("this machine", &gather(&Sources::default()).unwrap());
     for machine in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines")).unwrap() {
         let path = machine.unwrap().path();
         let facts = common::read_machine(&path, "ti2v-5b");
-        assert_origins_are_declared(&path.display().to_string(), &facts);
+        common::assert_origins_are_declared(&path.display().to_string(), &facts);
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use wan22_policy::diag::Source;
 use wan22_policy::engine::{Question, evaluate};
 use wan22_policy::facts::workload::Workload;
-use wan22_policy::facts::{Facts, Origin, file};
+use wan22_policy::facts::{Fact, Facts, Origin, file, vocabulary};
 use wan22_policy::plan::Plan;
 use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, compile, load};
 use wan22_policy::yaml;
@@ -34,6 +34,18 @@ pub fn nvml_fake() -> String {
 /// A file of boards for that library, by its name.
 pub fn boards(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml").join(case).with_extension("yaml")
+}
+
+/// That each fact comes from where the table of facts says.
+pub fn assert_origins_are_declared(whose: &str, facts: &Facts) {
+    for (name, fact) in facts.iter() {
+        let Fact::Known { origin, .. } = fact else { continue };
+        let declared = vocabulary::find(name).unwrap().origins;
+        assert!(
+            declared.contains(origin) || matches!(origin, Origin::File | Origin::User),
+            "{whose}: `{name}` comes from {origin}, which the table does not say"
+        );
+    }
 }
 
 /// A machine file with a workload.
