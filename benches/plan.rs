@@ -49,7 +49,7 @@ fn machines(c: &mut Criterion) {
     });
 }
 
-// Whole processes, as a user starts them. `lstopo` beside `facts`, where it is installed, is what that is measured against.
+// Whole processes, as a user starts them. `lstopo` and `nvidia-smi`, where they are, are what `facts` is measured against.
 fn processes(c: &mut Criterion) {
     let program = env!("CARGO_BIN_EXE_wan22-policy");
     let machine = format!("{}/tests/machines/{REFERENCE}.yaml", env!("CARGO_MANIFEST_DIR"));
@@ -67,6 +67,7 @@ fn processes(c: &mut Criterion) {
     run("plan --facts FILE --format json", program, &["plan", "--facts", &machine, "--format", "json"]);
     run("facts --format json", program, &["facts", "--format", "json"]);
     run("lstopo --of xml", "lstopo", &["--of", "xml"]);
+    run("nvidia-smi -q", "nvidia-smi", &["-q"]);
 }
 
 criterion_group!(benches, policies, machines, processes);

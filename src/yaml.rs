@@ -88,7 +88,7 @@ impl Document {
             let finding = Finding::error(code, "the file is not a map of keys and values");
             return Err(finding.at(self.span(""), ""));
         }
-        serde_path_to_error::deserialize(self.value.clone()).map_err(|error| {
+        serde_path_to_error::deserialize(&self.value).map_err(|error| {
             let pointer = pointer_of(error.path());
             let mut message = error.into_inner().to_string();
             if message.len() > MAX_MESSAGE {
