@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::both::both;
 use super::error::CliError;
 use super::machine::{MachineOptions, complete};
 use super::options::{InstallationOptions, PolicyOptions};
@@ -63,13 +62,11 @@ impl Facts {
     }
 
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let gather = || match &self.raw {
-            Some(folder) => self.machine.gather_raw(folder, &self.root),
-            None => self.machine.gather(&self.root),
+        let (mut facts, cards) = match &self.raw {
+            Some(folder) => (self.machine.gather_raw(folder, &self.root)?, self.policies.table("gpus")?),
+            None => self.machine.gather_with_cards(&self.root, &self.policies)?,
         };
-        let (cards, facts) = both(|| self.policies.table("gpus"), gather);
-        let mut facts = facts?;
-        complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, &cards?)?;
+        complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, &cards)?;
         let file = FactsFile::from(&facts);
         if let Some(path) = &self.save {
             let is_json = path.extension().is_some_and(|extension| extension == "json");

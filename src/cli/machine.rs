@@ -8,8 +8,9 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::Value;
 
+use super::both::both;
 use super::error::CliError;
-use super::options::InstallationOptions;
+use super::options::{InstallationOptions, PolicyOptions};
 use crate::diag::Source;
 use crate::facts::file::{self, FactsFile};
 use crate::facts::probe::{self, Seen, Sources};
@@ -79,6 +80,22 @@ impl MachineOptions {
             facts.fill(saved);
         }
         Ok(facts)
+    }
+
+    /// The same, and the table of cards; empty where nothing is to be completed from it.
+    pub fn gather_with_cards(
+        &self,
+        root: &InstallationOptions,
+        policies: &PolicyOptions,
+    ) -> Result<(Facts, Value), CliError> {
+        if self.facts.is_some() && self.overrides.is_empty() {
+            let facts = self.gather(root)?;
+            let cards = if cards::has_gaps(&facts) { policies.table("gpus")? } else { Value::Null };
+            return Ok((facts, cards));
+        }
+        // The probes wait for the system while the table is read.
+        let (cards, facts) = both(|| policies.table("gpus"), || self.gather(root));
+        Ok((facts?, cards?))
     }
 
     /// The facts of this machine, after what the probes saw was written to a folder.

@@ -51,10 +51,10 @@ impl Ask {
     pub fn answer(&self, root: &InstallationOptions) -> Result<Answer, CliError> {
         let Self { question, machine, policies } = self;
         let inputs = Inputs::new(machine, root, policies, question)?;
-        // The probes wait for the system, and the schema compiles, while the policies and the cards are read.
-        let probe = || both(|| policies.table("gpus"), || machine.gather(root));
-        let ((cards, facts), (set, ())) = both(probe, || both(|| policies.compile(), settings::prepare));
-        let (cards, facts, set) = (cards?, facts?, set?);
+        // The machine is asked, and the schema compiles, while the policies are read.
+        let gather = || machine.gather_with_cards(root, policies);
+        let (gathered, (set, ())) = both(gather, || both(|| policies.compile(), settings::prepare));
+        let ((facts, cards), set) = (gathered?, set?);
         known_codes(&question.allow, &set)?;
         answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set, &cards)
     }

@@ -27,6 +27,12 @@ const SHARE: RangeInclusive<f64> = 0.85..=1.01;
 /// 49140 MiB. Source: <https://github.com/tinygrad/open-gpu-kernel-modules/issues/36>.
 const REFITTED: f64 = 2.0;
 
+/// Whether a GPU lacks something that the table may know. One that does not was completed and checked when it was saved.
+pub fn has_gaps(facts: &Facts) -> bool {
+    let lacks = |gpu: usize| COLUMNS.iter().any(|column| facts.value(&format!("gpus[{gpu}].{column}")).is_none());
+    (0..facts.count("gpus").unwrap_or(0)).any(lacks)
+}
+
 /// Completes and checks what is known of each GPU by the rows of a table.
 ///
 /// A row is found by PCI device id, else by exact name, written with or without `NVIDIA ` before it. Where an id has a
