@@ -92,7 +92,11 @@ pub fn facts(answers: &Answers, files: &Files, visible: &Visible) -> Facts {
     put(&mut facts, "driver.cuda", &answers.cuda_driver_version, |version| {
         Ok(format!("{}.{}", version / 1000, version % 1000 / 10).into())
     });
-    put(&mut facts, "gpus", &answers.device_count, |count| Ok((*count).into()));
+    let listed = answers.devices.len();
+    put(&mut facts, "gpus", &answers.device_count, |&count| match count as usize == listed {
+        true => Ok(count.into()),
+        false => Err(format!("the driver counts {count} GPUs and {listed} are listed")),
+    });
     match answers.device_count {
         Answer::Given(_) => {}
         Answer::Refused(refusal) => {
@@ -103,7 +107,8 @@ pub fn facts(answers: &Answers, files: &Files, visible: &Visible) -> Facts {
             facts.findings.push(Finding::warning("gpu-without-driver", SILENCE.why).help(SILENCE.help));
         }
     }
-    for (index, board) in answers.devices.iter().enumerate() {
+    let boards = answers.devices.iter().take(facts.count("gpus").unwrap_or(0));
+    for (index, board) in boards.enumerate() {
         if let Some(trouble) = describe(&mut facts, index, board, files) {
             let message = format!("`gpus[{index}]` does not answer: {}", trouble.why);
             facts.findings.push(Finding::warning("gpu-lost", message).help(trouble.help));

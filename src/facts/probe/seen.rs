@@ -161,7 +161,12 @@ impl Seen {
 // Lists the GPUs of each node by the node of each GPU, for a machine whose topology was read without its devices. A card
 // that the kernel places nowhere is at the only node there is.
 fn place_gpus(facts: &mut Facts) {
-    let (Some(gpus), Some(nodes)) = (facts.count("gpus"), facts.count("numa.nodes")) else { return };
+    let Some(nodes) = facts.count("numa.nodes") else { return };
+    let Some(gpus) = facts.count("gpus") else {
+        let why = facts.reason("gpus").to_owned();
+        (0..nodes).for_each(|node| facts.unknown(format!("numa.nodes[{node}].gpus"), why.clone()));
+        return;
+    };
     let number = |facts: &Facts, name: String| facts.value(&name).and_then(Value::as_i64);
     let indices: Vec<Option<i64>> = (0..nodes).map(|node| number(facts, format!("numa.nodes[{node}].index"))).collect();
     for gpu in 0..gpus {

@@ -20,6 +20,9 @@ const ELSEWHERE: &[&str] = &["/usr/lib/wsl/lib/libnvidia-ml.so.1"];
 #[cfg(not(target_os = "linux"))]
 const ELSEWHERE: &[&str] = &[r"C:\Program Files\NVIDIA Corporation\NVSMI\nvml.dll"];
 
+/// More devices than a driver runs; NVIDIA's largest single machine has 16.
+const MOST_DEVICES: u32 = 1024;
+
 /// What an answer changes in the record.
 type Heard = Box<dyn FnOnce(&mut Answers) + Send>;
 
@@ -46,7 +49,10 @@ fn ask_driver(library: Option<&Path>, tell: &Sender<Heard>) {
         Ok(nvml) => Box::leak(Box::new(nvml)),
         Err(error) => return say(Box::new(move |answers| answers.refused = Some(error.into()))),
     };
-    let count = Answer::from(nvml.device_count());
+    let count = match nvml.device_count() {
+        Ok(count) if count > MOST_DEVICES => Answer::Refused(Refusal::Unknown),
+        count => count.into(),
+    };
     say(Box::new(move |answers| answers.device_count = count));
     if let Answer::Given(count) = count {
         say(Box::new(move |answers| answers.devices.resize_with(count as usize, Board::default)));
