@@ -104,7 +104,7 @@ fn hash(files: &[LoadedFile]) -> String {
 fn data_namespace(tables: &BTreeMap<String, Table>) -> (Field, Slot) {
     let fields = tables.iter().map(|(name, table)| (name.clone(), tables::field(name, table))).collect();
     let record = Record { title: DATA_NAMESPACE.to_owned(), namespace: true, fields };
-    let slots: HashMap<_, _> = tables.iter().map(|(name, table)| (name.clone(), table.slot.clone())).collect();
+    let slots: HashMap<_, _> = tables.iter().map(|(name, table)| (name.clone(), table.slot(name))).collect();
     let field = Field { ty: Type::Record(Arc::new(record)), read: None };
     (field, Slot::Value(crate::expr::Dynamic::from(Node::new(DATA_NAMESPACE, slots))))
 }

@@ -1,6 +1,6 @@
 //! `data:` entries: constants and tables → their type and their value at run time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -19,10 +19,15 @@ use crate::yaml::{Document, escape};
 pub struct Table {
     /// Its type.
     pub ty: Type,
-    /// Its value for expressions.
-    pub slot: Slot,
     /// Its value as JSON, quantities in canonical units.
     pub value: Value,
+}
+
+impl Table {
+    /// Its value for expressions; `name` is that of the table.
+    pub fn slot(&self, name: &str) -> Slot {
+        Slot::Value(for_expressions(&self.ty, &self.value, &format!("data.{name}")))
+    }
 }
 
 /// Reads one entry of `data:`.
@@ -47,8 +52,7 @@ pub fn read(name: &str, entry: &DataEntry, document: &Document) -> Result<Table,
     let table = match (&entry.value, &entry.rows) {
         (Some(value), None) => {
             let value = reader.cell(value, unit.and_then(|(_, unit)| unit), &format!("{pointer}/value"));
-            let ty = type_of(&value, unit.and_then(|(_, unit)| unit));
-            ty.map(|ty| Table { slot: Slot::Value(number_as(&ty, &value)), ty, value })
+            type_of(&value, unit.and_then(|(_, unit)| unit)).map(|ty| Table { ty, value })
         }
         (None, Some(Value::Array(rows))) => reader.list(rows, &format!("{pointer}/rows")),
         (None, Some(Value::Object(rows))) => reader.map(rows, &format!("{pointer}/rows")),
@@ -66,8 +70,7 @@ pub fn read(name: &str, entry: &DataEntry, document: &Document) -> Result<Table,
     }
 }
 
-// A row's name, its form for expressions, and its cells as JSON.
-type Row = (String, Node, Value);
+type Cells = Map<String, Value>;
 
 struct Reader<'a> {
     name: &'a str,
@@ -101,42 +104,36 @@ impl Reader<'_> {
     }
 
     fn list(&mut self, rows: &[Value], pointer: &str) -> Option<Table> {
-        if let Some(Value::Object(_)) = rows.first() {
-            let named: Vec<_> =
-                rows.iter().enumerate().map(|(i, row)| (format!("[{i}]"), format!("{pointer}/{i}"), row)).collect();
-            let (record, rows) = self.rows(&named, false)?;
-            let items: Vec<_> = rows.iter().map(|(_, node, _)| Dynamic::from(node.clone())).collect();
-            let value = rows.into_iter().map(|(_, _, value)| value).collect();
-            let ty = Type::List(Arc::new(Type::Record(record)));
-            return Some(Table { ty, slot: Slot::Value(Dynamic::from_array(items)), value });
+        if !matches!(rows.first(), Some(Value::Object(_))) {
+            self.error(pointer, "the rows of a list are maps; a list of plain values is a `value`".to_owned());
+            return None;
         }
-        self.error(pointer, "the rows of a list are maps; a list of plain values is a `value`".to_owned());
-        None
+        let rows = rows.iter().enumerate().map(|(i, row)| (None, format!("{pointer}/{i}"), row));
+        let (row, cells) = self.rows(rows);
+        let value = cells.into_iter().map(Value::Object).collect();
+        Some(Table { ty: Type::List(Arc::new(row)), value })
     }
 
     fn map(&mut self, rows: &Map<String, Value>, pointer: &str) -> Option<Table> {
-        let named: Vec<_> =
-            rows.iter().map(|(name, row)| (name.clone(), format!("{pointer}/{}", escape(name)), row)).collect();
-        let (record, rows) = self.rows(&named, true)?;
-        let slots = rows.iter().map(|(name, node, _)| (name.clone(), Slot::Value(Dynamic::from(node.clone()))));
-        let slots: HashMap<_, _> = slots.collect();
-        let value = Value::Object(rows.into_iter().map(|(name, _, value)| (name, value)).collect());
-        let slot = Slot::Value(Dynamic::from(Node::new(format!("data.{}", self.name), slots)));
-        Some(Table { ty: Type::Rows(Arc::new(Type::Record(record))), slot, value })
+        let named = rows.iter().map(|(name, row)| (Some(name.as_str()), format!("{pointer}/{}", escape(name)), row));
+        let (row, cells) = self.rows(named);
+        // A row that is no map is an error of the table.
+        let value = rows.keys().cloned().zip(cells.into_iter().map(Value::Object)).collect();
+        Some(Table { ty: Type::Rows(Arc::new(row)), value: Value::Object(value) })
     }
 
-    // Types the columns over all rows, then makes a node of each row. Rows of a map know their own name.
-    fn rows(&mut self, rows: &[(String, String, &Value)], named: bool) -> Option<(Arc<Record>, Vec<Row>)> {
+    // The type of a row, over all rows, and the cells of each. Rows of a map know their own name.
+    fn rows<'r>(&mut self, rows: impl Iterator<Item = (Option<&'r str>, String, &'r Value)>) -> (Type, Vec<Cells>) {
         let mut columns: BTreeMap<String, Type> = BTreeMap::new();
-        let mut read: Vec<(String, Map<String, Value>)> = Vec::new();
+        let mut read = Vec::new();
         for (name, pointer, row) in rows {
             let Value::Object(row) = row else {
-                self.error(pointer, "a row is a map of columns".to_owned());
+                self.error(&pointer, "a row is a map of columns".to_owned());
                 continue;
             };
-            let mut cells = Map::new();
-            if named && !row.contains_key("name") {
-                cells.insert("name".to_owned(), Value::from(name.as_str()));
+            let mut cells = Cells::new();
+            if let Some(name) = name.filter(|_| !row.contains_key("name")) {
+                cells.insert("name".to_owned(), Value::from(name));
                 columns.insert("name".to_owned(), Type::Text);
             }
             for (column, value) in row {
@@ -155,30 +152,40 @@ impl Reader<'_> {
                     None => self.error(&pointer, format!("the column `{column}` holds values of different types")),
                 }
             }
-            read.push((name.clone(), cells));
+            read.push(cells);
         }
-        let title = title(self.name);
-        let fields = columns.iter().map(|(column, ty)| (column.clone(), Field { ty: ty.clone(), read: None }));
-        let record = Arc::new(Record { title: title.clone(), namespace: false, fields: fields.collect() });
-        let nodes = read.into_iter().map(|(name, cells)| {
-            let slot = |(column, ty): (&String, &Type)| {
-                let slot = match cells.get(column) {
-                    Some(value) => Slot::Value(number_as(ty, value)),
-                    None => Slot::Unknown(format!("data.{}.{name}.{column}", self.name)),
-                };
-                (column.clone(), slot)
-            };
-            let node = Node::new(title.clone(), columns.iter().map(slot).collect());
-            (name, node, Value::Object(cells.clone()))
-        });
-        Some((record, nodes.collect()))
+        let fields = columns.into_iter().map(|(column, ty)| (column, Field { ty, read: None })).collect();
+        let record = Record { title: title(self.name), namespace: false, fields };
+        (Type::Record(Arc::new(record)), read)
     }
 }
 
-// A number in the form its column has, so that one column never mixes the two.
-fn number_as(ty: &Type, value: &Value) -> Dynamic {
-    match (ty, value.as_f64()) {
-        (Type::Float(_), Some(number)) => number.into(),
+// A value in the form its type has, so that one column never mixes whole numbers and others. A cell that a row lacks is
+// missing under its full name.
+fn for_expressions(ty: &Type, value: &Value, name: &str) -> Dynamic {
+    match (ty, value) {
+        (Type::Float(_), Value::Number(number)) => number.as_f64().unwrap_or(f64::NAN).into(),
+        (Type::List(item), Value::Array(items)) => {
+            let items = items.iter().enumerate();
+            Dynamic::from_array(items.map(|(i, value)| for_expressions(item, value, &format!("{name}[{i}]"))).collect())
+        }
+        (Type::Rows(row), Value::Object(rows)) => {
+            let slot = |(title, cells): (&String, &Value)| {
+                (title.clone(), Slot::Value(for_expressions(row, cells, &format!("{name}.{title}"))))
+            };
+            Dynamic::from(Node::new(name, rows.iter().map(slot).collect()))
+        }
+        (Type::Record(record), Value::Object(cells)) => {
+            let slot = |(column, field): (&String, &Field)| {
+                let name = format!("{name}.{column}");
+                let slot = match cells.get(column) {
+                    Some(value) => Slot::Value(for_expressions(&field.ty, value, &name)),
+                    None => Slot::Unknown(name),
+                };
+                (column.clone(), slot)
+            };
+            Dynamic::from(Node::new(record.title.clone(), record.fields.iter().map(slot).collect()))
+        }
         _ => to_dynamic(value),
     }
 }
