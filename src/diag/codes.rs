@@ -60,7 +60,7 @@ pub const CODES: &[CodeInfo] = &[
     code("probe-silent", Severity::Warning, "The system did not answer in the time that it has, so what it would say is unknown. The other probes go on."),
     code("setting-out-of-range", Severity::Error, "A value is outside what `schemas/settings.schema.json` allows for the setting."),
     code("undecided", Severity::Error, "An error check or a limit reads an unknown fact, so nobody can tell whether it holds. Supply the fact with `--fact`, or allow the code."),
-    code("unit-mismatch", Severity::Error, "A literal is in another unit than the setting."),
+    code("unit-mismatch", Severity::Error, "Two numbers in different units meet (bytes and pixels, say), or a value is in another unit than the setting, the parameter or the result that it is for. A bare number beside bytes is one too: write `gib(…)` or `mib(…)`."),
     code("unknown-disabled", Severity::Warning, "`disable` names a policy or check that does not exist in a lower layer."),
     code("unknown-fact", Severity::Error, "The name is not in the table of facts."),
     code("unknown-function", Severity::Error, "An expression calls a function that neither the program nor a policy file defines."),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rhai::{AST, ASTFlags, ASTNode, BinaryExpr, Expr as Tree, FnCallExpr, FnPtr, Position, Stmt, StmtBlock};
 
-use super::types::{Field, Read, Record, Type};
+use super::types::{Field, Read, Record, Type, unit_of_product, unit_of_quotient};
 use super::{Language, functions};
 use crate::diag::{did_you_mean, nearest};
 use crate::facts::units::Unit;
@@ -160,7 +160,15 @@ impl Checker<'_> {
             );
         }
         let no = self.block(no);
-        yes.join(&no).unwrap_or_else(|| self.mixed(position, "the two branches of `if` give", &yes, &no))
+        self.joined(position, "the two branches of `if` give", &yes, &no)
+    }
+
+    // The type of what may be either.
+    fn joined(&mut self, position: Position, what: &str, a: &Type, b: &Type) -> Type {
+        if let Some((one, other)) = a.clash(b) {
+            return self.problem("unit-mismatch", position, format!("{what} {one} and {other}"), None);
+        }
+        a.join(b).unwrap_or_else(|| self.mixed(position, what, a, b))
     }
 
     fn mixed(&mut self, position: Position, what: &str, a: &Type, b: &Type) -> Type {
@@ -186,6 +194,25 @@ impl Checker<'_> {
             );
         }
         ty
+    }
+
+    // Both sides of an operator must be in one unit; a bare number of bytes could be anything.
+    fn one_unit(&mut self, name: &str, (a, left): (&Tree, &Type), (b, right): (&Tree, &Type), position: Position) {
+        let what = if matches!(name, "+" | "-" | "%") { "combines" } else { "compares" };
+        if let Some((one, other)) = left.clash(right) {
+            let message = format!("`{name}` {what} {one} and {other}");
+            self.problem("unit-mismatch", position, message, None);
+            return;
+        }
+        let bytes = |ty: &Type| matches!(ty.unit(), Some(Unit::Bytes | Unit::BytesPerSecond));
+        for (sized, bare) in [(left, b), (right, a)] {
+            if bytes(sized) && is_bare(bare) {
+                let unit = sized.unit().map_or_else(String::new, |unit| unit.to_string());
+                let message = format!("`{name}` {what} {unit} and a number without a unit");
+                let help = "say how many bytes it is: gib(…) or mib(…)".to_owned();
+                self.problem("unit-mismatch", bare.position(), message, Some(help));
+            }
+        }
     }
 
     fn boolean(&mut self, tree: &Tree, operator: &str) {
@@ -235,9 +262,7 @@ impl Checker<'_> {
             Tree::Coalesce(sides, position) => {
                 let mut types = sides.iter().map(|side| self.value(side)).collect::<Vec<_>>().into_iter();
                 let first = types.next().unwrap_or(Type::Any);
-                types.fold(first, |a, b| {
-                    a.join(&b).unwrap_or_else(|| self.mixed(*position, "the two sides of `??` are", &a, &b))
-                })
+                types.fold(first, |a, b| self.joined(*position, "the two sides of `??` are", &a, &b))
             }
             Tree::FnCall(call, position) => self.call(call, None, *position),
             Tree::Stmt(block) => self.block(block),
@@ -278,10 +303,7 @@ impl Checker<'_> {
         let mut joined = Type::Any;
         for item in items {
             let ty = self.value(item);
-            joined = match joined.join(&ty) {
-                Some(ty) => ty,
-                None => self.mixed(position, "the list holds", &joined, &ty),
-            };
+            joined = self.joined(position, "the list holds", &joined, &ty);
         }
         Type::List(Arc::new(joined))
     }
@@ -481,7 +503,8 @@ impl Checker<'_> {
         }
         (function.result)(&types).unwrap_or_else(|wanted| {
             let given: Vec<_> = types.iter().map(Type::to_string).collect();
-            self.problem("mixed-types", position, format!("`{name}` takes {wanted}, not {}", given.join(" and ")), None)
+            let code = if functions::clash(&types).is_some() { "unit-mismatch" } else { "mixed-types" };
+            self.problem(code, position, format!("`{name}` takes {wanted}, not {}", given.join(" and ")), None)
         })
     }
 
@@ -497,10 +520,13 @@ impl Checker<'_> {
             return self.problem("mixed-types", position, message, None);
         }
         for ((parameter, wanted), given) in signature.parameters.iter().zip(types) {
-            if !given.fits(wanted) {
-                let message = format!("`{parameter}` of `{name}` is {wanted}, not {given}");
-                return self.problem("mixed-types", position, message, None);
-            }
+            let code = match given.fits(wanted) {
+                true if given.clash(wanted).is_none() => continue,
+                true => "unit-mismatch",
+                false => "mixed-types",
+            };
+            let message = format!("`{parameter}` of `{name}` is {wanted}, not {given}");
+            return self.problem(code, position, message, None);
         }
         signature.result.clone()
     }
@@ -523,6 +549,11 @@ impl Checker<'_> {
         let unit = || types.iter().find_map(Type::unit);
         if let (Some(line), Some(column), Some(unit)) = (position.line(), position.position(), unit()) {
             self.units.insert((line, column), unit);
+        }
+        if matches!(name, "==" | "!=" | "<" | "<=" | ">" | ">=" | "+" | "-" | "%")
+            && let ([a, b], [left, right]) = (args, types.as_slice())
+        {
+            self.one_unit(name, (a, left), (b, right), position);
         }
         match (name, types.as_slice()) {
             ("!", [Type::Bool | Type::Any]) => Type::Bool,
@@ -550,12 +581,9 @@ impl Checker<'_> {
                     Some(help.to_owned()),
                 )
             }
-            ("/", [a, b]) if number(a) && number(b) => {
-                let unit = if a.unit() == b.unit() { None } else { a.unit() };
-                Type::Float(unit)
-            }
+            ("/", [a, b]) if number(a) && number(b) => Type::Float(unit_of_quotient(a.unit(), b.unit())),
             ("+" | "-" | "%", [a, b]) if number(a) && number(b) => a.join(b).unwrap_or(Type::Any),
-            ("*" | "**", [a, b]) if number(a) && number(b) => match (product_unit(a.unit(), b.unit()), a.join(b)) {
+            ("*" | "**", [a, b]) if number(a) && number(b) => match (unit_of_product(a.unit(), b.unit()), a.join(b)) {
                 (unit, Some(Type::Int(_))) => Type::Int(unit),
                 (_, Some(Type::Any)) => Type::Any,
                 (unit, _) => Type::Float(unit),
@@ -581,14 +609,13 @@ fn number(ty: &Type) -> bool {
     ty.is_number() || *ty == Type::Any
 }
 
-// bytes × count = bytes; ratio × W = W. Of two other units nothing is claimed.
-fn product_unit(a: Option<Unit>, b: Option<Unit>) -> Option<Unit> {
-    let plain = |unit: Option<Unit>| matches!(unit, None | Some(Unit::Count | Unit::Ratio));
-    match (plain(a), plain(b)) {
-        (_, true) if !plain(a) => a,
-        (true, false) => b,
-        (true, true) => a.filter(|_| a == b),
-        _ => None,
+// A number that is written out, other than 0: it has no unit.
+fn is_bare(tree: &Tree) -> bool {
+    match tree {
+        Tree::IntegerConstant(number, _) => *number != 0,
+        Tree::FloatConstant(number, _) => **number != 0.0,
+        Tree::FnCall(call, _) => call.name == "-" && call.args.len() == 1 && is_bare(&call.args[0]),
+        _ => false,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rhai::packages::{ArithmeticPackage, BasicArrayPackage, LogicPackage, Package};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, FLOAT, INT, ImmutableString, Position};
 
-use super::types::Type;
+use super::types::{Type, unit_of_quotient};
 use crate::facts::units::Unit;
 
 type Fallible<T> = Result<T, Box<EvalAltResult>>;
@@ -35,19 +35,26 @@ fn whole(types: &[Type]) -> Result<(), &'static str> {
 
 fn same_number(types: &[Type]) -> Result<Type, &'static str> {
     number(types)?;
-    let joined = types.iter().try_fold(Type::Any, |a, b| a.join(b));
-    joined.ok_or("numbers")
+    match clash(types) {
+        None => types.iter().try_fold(Type::Any, |a, b| a.join(b)).ok_or("numbers"),
+        Some(_) => Err("numbers in one unit"),
+    }
+}
+
+/// Two units that differ, among those of the arguments.
+pub fn clash(types: &[Type]) -> Option<(Unit, Unit)> {
+    let mut units = types.iter().filter_map(Type::unit);
+    let first = units.next()?;
+    units.find(|unit| *unit != first).map(|other| (first, other))
 }
 
 fn bytes(types: &[Type]) -> Result<Type, &'static str> {
     number(types).map(|()| Type::Int(Some(Unit::Bytes)))
 }
 
-// A division: the unit stays when the divisor has none, and goes when both have the same.
 fn quotient(types: &[Type]) -> Result<Option<Unit>, &'static str> {
     number(types)?;
-    let (a, b) = (types.first().and_then(Type::unit), types.get(1).and_then(Type::unit));
-    Ok(if a == b { None } else { a })
+    Ok(unit_of_quotient(types.first().and_then(Type::unit), types.get(1).and_then(Type::unit)))
 }
 
 fn rounded(types: &[Type]) -> Result<Type, &'static str> {
@@ -115,6 +122,7 @@ pub const FUNCTIONS: &[Function] = &[
         doc: "Whether the list, the table or the text contains the item; `item in list` says the same.",
         example: "[1, 2].contains(2) && \"abc\".contains(\"b\")",
         result: |t| match t {
+            [Type::List(item), other] if item.clash(other).is_some() => Err("a list and an item in its unit"),
             [Type::List(item), other] if item.join(other).is_some() => Ok(Type::Bool),
             [Type::Rows(_) | Type::Text, Type::Text] | [Type::Any, _] | [_, Type::Any] => Ok(Type::Bool),
             _ => Err("a list and an item of it, or two texts"),
@@ -159,7 +167,7 @@ pub const FUNCTIONS: &[Function] = &[
         name: "gib",
         parameters: &["n"],
         doc: "So many GiB, in bytes; the fraction of a byte is dropped.",
-        example: "gib(1.5) == 1610612736",
+        example: "gib(1.5) == mib(1536)",
         result: bytes,
     },
     Function {
@@ -207,7 +215,7 @@ pub const FUNCTIONS: &[Function] = &[
         name: "mib",
         parameters: &["n"],
         doc: "So many MiB, in bytes; the fraction of a byte is dropped.",
-        example: "mib(1) == 1048576",
+        example: "mib(512) == gib(0.5)",
         result: bytes,
     },
     Function {

@@ -90,6 +90,11 @@ impl Type {
         }
     }
 
+    /// The units of two numbers, where both have one and they differ: bytes and pixels, say.
+    pub fn clash(&self, other: &Self) -> Option<(Unit, Unit)> {
+        self.unit().zip(other.unit()).filter(|(a, b)| a != b)
+    }
+
     /// The type of a value that may be either; `None` when the two have nothing in common.
     pub fn join(&self, other: &Self) -> Option<Self> {
         let unit = self.unit().or(other.unit());
@@ -117,6 +122,39 @@ impl Type {
     }
 }
 
+/// The unit of a product: bytes × count = bytes, ratio × W = W, px × px = count, bytes/s × s = bytes. Of other pairs
+/// nothing is claimed.
+pub fn unit_of_product(a: Option<Unit>, b: Option<Unit>) -> Option<Unit> {
+    match (a, b) {
+        (Some(Unit::Pixels), Some(Unit::Pixels)) => Some(Unit::Count),
+        (Some(Unit::BytesPerSecond), Some(Unit::Seconds)) | (Some(Unit::Seconds), Some(Unit::BytesPerSecond)) => {
+            Some(Unit::Bytes)
+        }
+        _ if a == b => a.filter(|_| is_plain(a)),
+        _ if is_plain(a) && is_plain(b) => None,
+        _ if is_plain(b) => a,
+        _ if is_plain(a) => b,
+        _ => None,
+    }
+}
+
+/// The unit of a quotient: bytes ÷ count = bytes, bytes ÷ bytes = a number, bytes ÷ bytes/s = s. Of other pairs nothing is
+/// claimed.
+pub fn unit_of_quotient(a: Option<Unit>, b: Option<Unit>) -> Option<Unit> {
+    match (a, b) {
+        _ if a == b => None,
+        (Some(Unit::Bytes), Some(Unit::BytesPerSecond)) => Some(Unit::Seconds),
+        (Some(Unit::Bytes), Some(Unit::Seconds)) => Some(Unit::BytesPerSecond),
+        _ if is_plain(b) => a,
+        _ => None,
+    }
+}
+
+// Whether multiplying by it changes no unit.
+fn is_plain(unit: Option<Unit>) -> bool {
+    matches!(unit, None | Some(Unit::Count | Unit::Ratio))
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -130,6 +168,32 @@ impl fmt::Display for Type {
             Self::Rows(_) => f.write_str("a table"),
             Self::Record(record) => f.write_str(&record.title),
             Self::Any => f.write_str("anything"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_multiply_and_divide() {
+        let [bytes, rate, seconds, pixels, count, ratio] =
+            [Unit::Bytes, Unit::BytesPerSecond, Unit::Seconds, Unit::Pixels, Unit::Count, Unit::Ratio].map(Some);
+        for (a, b, product, quotient) in [
+            (bytes, count, bytes, bytes),
+            (bytes, None, bytes, bytes),
+            (bytes, bytes, None, None),
+            (bytes, rate, None, seconds),
+            (bytes, seconds, None, rate),
+            (rate, seconds, bytes, None),
+            (pixels, pixels, count, None),
+            (count, count, count, None),
+            (count, ratio, None, count),
+            (bytes, pixels, None, None),
+        ] {
+            assert_eq!((unit_of_product(a, b), unit_of_product(b, a)), (product, product), "{a:?} × {b:?}");
+            assert_eq!(unit_of_quotient(a, b), quotient, "{a:?} ÷ {b:?}");
         }
     }
 }

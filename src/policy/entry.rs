@@ -20,10 +20,12 @@ use crate::yaml::{Document, ScalarText, escape};
 
 // Whether an expression gives what is wanted; whole numbers must be made whole on purpose.
 pub(super) fn fits(expr: &Expr, wanted: &Type, what: &str) -> Result<(), Vec<Finding>> {
-    if expr.ty().fits(wanted) {
-        return Ok(());
-    }
-    let finding = Finding::error("mixed-types", format!("{what} {}, not {wanted}", expr.ty())).at(expr.span(), "");
+    let code = match expr.ty().fits(wanted) {
+        true if expr.ty().clash(wanted).is_none() => return Ok(()),
+        true => "unit-mismatch",
+        false => "mixed-types",
+    };
+    let finding = Finding::error(code, format!("{what} {}, not {wanted}", expr.ty())).at(expr.span(), "");
     let round = matches!((expr.ty(), wanted), (Type::Float(_), Type::Int(_)));
     Err(vec![finding.maybe_help(round.then(|| "make it whole with floor(…), ceil(…) or round(…)".to_owned()))])
 }
@@ -213,9 +215,9 @@ impl FileCompiler<'_> {
         let (candidates, it) = self.candidates(entry, single.map(|(_, spec)| spec), pointer)?;
         if let Some((_, spec)) = single {
             let wanted = namespaces::setting_type(spec);
-            if !it.fits(&wanted) {
-                let finding =
-                    Finding::error("mixed-types", format!("the candidates for `{name}` are {it}, not {wanted}"));
+            if !it.fits(&wanted) || it.clash(&wanted).is_some() {
+                let code = if it.fits(&wanted) { "unit-mismatch" } else { "mixed-types" };
+                let finding = Finding::error(code, format!("the candidates for `{name}` are {it}, not {wanted}"));
                 let help = "when a candidate decides several settings, say which with `into:`";
                 return Err(vec![finding.at(self.document().span(&format!("{pointer}/first_of")), "").help(help)]);
             }
