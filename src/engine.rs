@@ -77,7 +77,8 @@ pub fn evaluation<'a>(set: &'a PolicySet, facts: &Facts, plan: &Plan) -> Evaluat
     evaluation
 }
 
-fn undecided<'a>(set: &'a PolicySet, facts: &Facts) -> Evaluation<'a> {
+/// An evaluation over one machine in which no setting is decided yet.
+pub fn undecided<'a>(set: &'a PolicySet, facts: &Facts) -> Evaluation<'a> {
     let mut namespaces = namespaces::values(&set.types, facts);
     namespaces.insert(namespaces::DATA_NAMESPACE.to_owned(), set.data.clone());
     set.language.evaluation(namespaces, SETTINGS.len())
@@ -356,8 +357,8 @@ fn policy_ref(policy: &Policy, span: &Span) -> PolicyRef {
     }
 }
 
-// 2 and 2.0 are the same value.
-fn same(a: &Value, b: &Value) -> bool {
+/// Whether two values are the same; 2 and 2.0 are.
+pub fn same(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(x), Some(y)) => x == y,
         _ => a == b,

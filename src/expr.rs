@@ -12,11 +12,15 @@ use rhai::{AST, Engine, ParseErrorType, Position};
 use serde_json::Value;
 
 mod check;
+pub mod formula;
 pub mod functions;
+mod lower;
 pub mod namespaces;
 pub mod runtime;
 pub mod types;
 
+pub use formula::Formula;
+pub use lower::{Branch, Part};
 pub use runtime::{Comparison, EvalError, Evaluation, Node, Slot};
 pub use types::{Field, Read, Record, Type};
 
@@ -68,6 +72,11 @@ impl Expr {
         }
     }
 
+    /// A part of the text in its file.
+    pub fn span_of(&self, range: Range<usize>) -> Span {
+        self.place.locate(range)
+    }
+
     // The unit in which the operands of the operator at a line and column are.
     fn unit_at(&self, position: (usize, usize)) -> Option<Unit> {
         self.units.get(&position).copied()
@@ -102,6 +111,8 @@ pub struct Signature {
     pub result: Type,
     /// What the body reads, the functions it calls included.
     pub reads: BTreeSet<Read>,
+    /// The body.
+    pub body: Expr,
 }
 
 /// The language of one set of policies: the names that exist, the functions, and the engine.
@@ -195,8 +206,13 @@ impl Language {
     pub fn define(&mut self, name: &str, parameters: Vec<(String, Type)>, body: Expr, result: Type) {
         let names = parameters.iter().map(|(name, _)| name.clone()).collect();
         let reads = self.all_reads(&body);
-        runtime::register_function(&mut self.engine, name, names, body.ast);
-        self.functions.insert(name.to_owned(), Signature { parameters, result, reads });
+        runtime::register_function(&mut self.engine, name, names, body.ast.clone());
+        self.functions.insert(name.to_owned(), Signature { parameters, result, reads, body });
+    }
+
+    /// The functions of policy files, by name.
+    pub fn functions(&self) -> impl Iterator<Item = (&str, &Signature)> {
+        self.functions.iter().map(|(name, signature)| (name.as_str(), signature))
     }
 
     /// Whether a word can name a function, parameter or table: an identifier that is no word of the language.

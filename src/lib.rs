@@ -7,6 +7,7 @@
 //! | [`facts`] | outputs of probes, or a facts file → [`Facts`](facts::Facts) | reads, in [`facts::probe`] only |
 //! | [`expr`] | text and the names in scope → [`Expr`](expr::Expr); an `Expr` and a machine → a value | no |
 //! | [`policy`] | YAML text → files as written → [`PolicySet`](policy::PolicySet), checked | reads policy files |
+//! | [`lint`] | a `PolicySet` → what is wrong with policies that all compile | no |
 //! | [`engine`] | a `PolicySet` and `Facts` → [`Plan`](plan::Plan) | no |
 //! | [`target`] | a `Plan` and the text of a config file → the new text | no |
 //! | [`apply`] | new texts → files on disk, or back | writes, here only |
@@ -39,6 +40,7 @@ pub mod docs;
 pub mod engine;
 pub mod expr;
 pub mod facts;
+pub mod lint;
 pub mod plan;
 pub mod policy;
 pub mod report;

@@ -184,8 +184,7 @@ impl SettingSpec {
 
     /// The nearest legal number at or below (`down`) or at or above a bound; `None` when there is none.
     pub fn legal_near(&self, bound: f64, down: bool) -> Option<Value> {
-        let (low, high) = (self.minimum.unwrap_or(f64::MIN), self.maximum.unwrap_or(f64::MAX));
-        let step = self.multiple_of.unwrap_or(1) as f64;
+        let ((low, high), step) = (self.bounds(), self.step());
         let value = match (self.ty, down) {
             (SettingType::Integer, true) => (bound.min(high) / step).floor() * step,
             (SettingType::Integer, false) => (bound.max(low) / step).ceil() * step,
@@ -199,6 +198,16 @@ impl SettingSpec {
             SettingType::Integer => Some(Value::from(value as i64)),
             _ => serde_json::Number::from_f64(value).map(Value::Number),
         }
+    }
+
+    /// The smallest and the largest number that the schema allows; infinite where it names none.
+    pub fn bounds(&self) -> (f64, f64) {
+        (self.minimum.unwrap_or(f64::NEG_INFINITY), self.maximum.unwrap_or(f64::INFINITY))
+    }
+
+    /// What a whole number must be a multiple of.
+    pub fn step(&self) -> f64 {
+        self.multiple_of.unwrap_or(1) as f64
     }
 
     /// The range in words, `64 px to 4096 px, in steps of 32`; empty when the schema names none.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use common::{REFERENCE, machine, question};
 use wan22_policy::diag::Finding;
 use wan22_policy::engine::evaluate;
+use wan22_policy::lint::lint;
 use wan22_policy::plan::{Origin, Plan};
 use wan22_policy::policy::{LoadError, LoadOptions, What, compile, load};
 use wan22_policy::report::findings::render;
@@ -28,6 +29,7 @@ fn plan(directory: Option<&Path>) -> Result<(Plan, Vec<Finding>), Vec<Finding>> 
     })?;
     let set = compile(&files)?;
     warnings.extend(set.findings.clone());
+    warnings.extend(lint(&set));
     let pins = BTreeMap::from([(SETTINGS.index("batch.size").unwrap(), 8.into())]);
     let pinned = directory.is_some_and(|d| d.ends_with("pin-breaks-limit"));
     let pins = if pinned { pins } else { BTreeMap::new() };
@@ -38,7 +40,9 @@ fn plan(directory: Option<&Path>) -> Result<(Plan, Vec<Finding>), Vec<Finding>> 
 fn shipped_policies_load_without_a_finding() {
     let (files, findings) = load(&options(None)).unwrap();
     assert_eq!(findings, []);
-    assert_eq!(compile(&files).unwrap().findings, []);
+    let set = compile(&files).unwrap();
+    assert_eq!(set.findings, []);
+    assert_eq!(lint(&set), []);
 }
 
 #[test]

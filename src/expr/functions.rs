@@ -336,7 +336,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("starts_with", |text: ImmutableString, start: ImmutableString| text.starts_with(start.as_str()));
     engine.register_fn("ends_with", |text: ImmutableString, end: ImmutableString| text.ends_with(end.as_str()));
     engine.register_fn("version_at_least", |version: ImmutableString, wanted: ImmutableString| {
-        version_numbers(&version) >= version_numbers(&wanted)
+        compare_versions(&version, &wanted).is_ge()
     });
     engine.register_fn("known", |value: Dynamic| !value.is_unit());
 }
@@ -396,6 +396,11 @@ fn sum(list: &Array) -> Fallible<Dynamic> {
         Some(numbers) => Ok(numbers.into_iter().sum::<FLOAT>().into()),
         None => Err(super::runtime::operand_error("sum", &Dynamic::UNIT, &Dynamic::UNIT)),
     }
+}
+
+/// Which of two dotted versions is newer, as `version_at_least` reads them.
+pub(super) fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
+    version_numbers(a).cmp(&version_numbers(b))
 }
 
 // `2.10.0+cu128` → [2, 10]; trailing zeros do not count.

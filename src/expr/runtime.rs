@@ -47,6 +47,16 @@ pub enum Slot {
     Setting(usize, String),
 }
 
+impl Slot {
+    /// The node that it holds.
+    pub fn node(&self) -> Option<Node> {
+        match self {
+            Self::Value(value) => value.clone().try_cast(),
+            Self::Unknown(_) | Self::Setting(..) => None,
+        }
+    }
+}
+
 impl Node {
     /// A node of these fields; `title` is used in messages.
     pub fn new(title: impl Into<String>, fields: HashMap<String, Slot>) -> Self {

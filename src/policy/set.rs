@@ -253,6 +253,14 @@ impl Policy {
         }
     }
 
+    /// All its expressions: the condition, and those of its values, choices and limits.
+    pub fn all_expressions(&self) -> Vec<&Expr> {
+        let values = (0..self.values.len()).map(Contribution::Value);
+        let chooses = (0..self.chooses.len()).map(Contribution::Choose);
+        let parts = values.chain(chooses).chain((0..self.limits.len()).map(Contribution::Limit));
+        self.when.iter().chain(parts.flat_map(|part| self.expressions(part))).collect()
+    }
+
     fn part(&self, index: usize, contribution: Contribution, language: &Language) -> Part {
         let expressions = self.expressions(contribution);
         let read = self.when.iter().chain(expressions.iter().copied()).flat_map(|expr| language.all_reads(expr));
