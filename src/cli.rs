@@ -164,7 +164,7 @@ impl Command {
             Self::Apply(command) => command.output.is_json(),
             Self::Verify(command) => command.output.is_json(),
             Self::Rollback(command) => command.output.is_json(),
-            Self::Check(command) => command.output.is_json(),
+            Self::Check(command) => command.is_json(),
             Self::Schema(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }

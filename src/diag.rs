@@ -53,6 +53,12 @@ impl Span {
         }
     }
 
+    /// File, line and column behind the last character.
+    pub fn end(&self) -> At {
+        let end = self.clamped().end;
+        Self { source: Arc::clone(&self.source), range: end..end }.at()
+    }
+
     /// The range, kept inside the text and on character boundaries.
     pub fn clamped(&self) -> Range<usize> {
         let text = &self.source.text;

@@ -12,16 +12,31 @@ mod vram;
 
 use crate::diag::Finding;
 use crate::expr::{Expr, Formula, Node};
-use crate::policy::PolicySet;
+use crate::policy::{Allowed, PolicySet};
 
-/// Everything that is wrong with the policies on some machine, without one at hand.
+/// Everything that is wrong with the policies: what their compilation warns of, and what they say together on some
+/// machine. What a file accepts about itself is left out.
 pub fn lint(set: &PolicySet) -> Vec<Finding> {
     let linter = Linter { set, data: set.data.node() };
-    let mut findings = Vec::new();
+    let mut findings = set.findings.clone();
     linter.conditions(&mut findings);
     linter.layers(&mut findings);
     linter.vram(&mut findings);
+    for allowed in &set.allowed {
+        let before = findings.len();
+        findings.retain(|finding| !accepts(allowed, finding));
+        if findings.len() == before {
+            let message = format!("nothing in this file gives the finding `{}` that it allows", allowed.code);
+            findings.push(Finding::warning("unused-allow", message).at(allowed.span.clone(), ""));
+        }
+    }
     findings
+}
+
+// Whether it is the finding's code, and about the same file.
+fn accepts(allowed: &Allowed, finding: &Finding) -> bool {
+    let about = finding.labels.first().map(|label| &label.span.source.name);
+    finding.code.as_str() == allowed.code && about == Some(&allowed.span.source.name)
 }
 
 struct Linter<'a> {

@@ -15,6 +15,7 @@ mod template;
 pub use compile::{compile, table};
 pub use load::{LoadError, LoadOptions, LoadedFile, What, load};
 pub use set::{
-    Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet, ValueRule,
+    Allowed, Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet,
+    ValueRule,
 };
 pub use template::Template;

@@ -1,5 +1,5 @@
-//! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]) or JSON
-//! ([`json`]).
+//! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
+//! ([`json`]) or SARIF ([`sarif`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
@@ -9,4 +9,5 @@ pub mod findings;
 pub mod human;
 pub mod json;
 pub mod paint;
+pub mod sarif;
 pub mod table;

@@ -296,6 +296,36 @@ fn policies_are_checked() {
 }
 
 #[test]
+fn findings_are_taken_as_seriously_as_asked() {
+    let world = World::new();
+    let cards = "data:\n  gpus:\n    columns: { vram: bytes }\n    rows: [{ name: A card, vram: 24 GiB }]\n    why: a test\n    source: a test\n";
+    world.write("policies/data/gpus.yaml", cards);
+    world.write(
+        "policies/80-box.yaml",
+        "policies:\n  - id: box\n    when: gpu.vram.total >= gib(24)\n    set: { vae.tile_size: 512 }\n",
+    );
+    assert!(world.run("check", &[]).expect(0).out.starts_with("warning[nominal-vram]"));
+    assert!(world.run("check", &["-D", "nominal-vram"]).expect(3).out.starts_with("error[nominal-vram]"));
+    assert!(world.run("check", &["-A", "nominal-vram"]).expect(0).out.contains("no findings"));
+    assert!(world.run("check", &["-A", "nominal-vram", "-D", "nominal-vram"]).expect(3).out.contains("1 error"));
+    assert!(world.run("check", &["-D", "nominal-vrm"]).expect(2).err.contains("did you mean `nominal-vram`?"));
+    let sarif = world.run("check", &["--format", "sarif"]).expect(0).out;
+    let sarif: serde_sarif::sarif::Sarif = serde_json::from_str(&sarif).unwrap();
+    let result = &sarif.runs[0].results.as_ref().unwrap()[0];
+    assert_eq!(result.rule_id.as_deref(), Some("nominal-vram"));
+    let place = result.locations.as_ref().unwrap()[0].physical_location.as_ref().unwrap();
+    let region = place.region.as_ref().unwrap();
+    assert_eq!((region.start_line, region.start_column, region.end_column), (Some(3), Some(11), Some(36)));
+    // A file may say so of itself.
+    let text = world.read("policies/80-box.yaml");
+    world.write("policies/80-box.yaml", &format!("allow: {{ nominal-vram: that is what the box says }}\n{text}"));
+    assert!(world.run("check", &["-D", "nominal-vram"]).expect(0).out.contains("no findings"));
+    world.write("policies/80-box.yaml", &format!("allow: {{ nominal-vrm: '' }}\n{text}"));
+    let wrong = world.run("check", &[]).expect(3).out;
+    assert!(wrong.contains("did you mean `nominal-vram`?") && wrong.contains("without a reason"), "{wrong}");
+}
+
+#[test]
 fn json_satisfies_its_schemas() {
     let world = World::new();
     let json = ["--format", "json"];

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::error::{CliError, exit_of};
-use super::options::{OutputOptions, PolicyOptions};
+use super::options::PolicyOptions;
 use super::{Exit, Screen};
-use crate::diag::{Finding, refuses};
+use crate::diag::{Finding, Severity, codes, did_you_mean, refuses};
 use crate::lint::lint;
-use crate::report::findings;
 use crate::report::json::{self, FindingsReport};
+use crate::report::{findings, sarif};
 
 /// Check policies: syntax, types, units, names, circles, conditions that cannot hold or that clash
 ///
@@ -23,13 +23,51 @@ pub struct Check {
     more: Vec<PathBuf>,
 
     #[command(flatten)]
-    policies: PolicyOptions,
+    levels: Levels,
 
     #[command(flatten)]
-    pub output: OutputOptions,
+    policies: PolicyOptions,
+
+    /// For people, as JSON that `wan22-policy schema` describes, or as SARIF for code review tools
+    #[arg(long, value_enum, default_value_t = Format::Human, help_heading = "Output")]
+    format: Format,
+}
+
+/// How serious findings are taken. Of several that are said of one code the most serious counts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Levels")]
+struct Levels {
+    /// Take findings of this code as errors
+    #[arg(short = 'D', long, value_name = "CODE", value_parser = known_code)]
+    deny: Vec<String>,
+
+    /// Take findings of this code as warnings
+    #[arg(short = 'W', long, value_name = "CODE", value_parser = known_code)]
+    warn: Vec<String>,
+
+    /// Leave findings of this code out
+    ///
+    /// A file can do so for itself, with the reason: `allow: { CODE: why it is right here }`.
+    #[arg(short = 'A', long, value_name = "CODE", value_parser = known_code)]
+    allow: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+    /// For code review tools.
+    Sarif,
 }
 
 impl Check {
+    /// Whether what stops the command is printed as JSON too.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let mut options = self.policies.clone();
         options.directories.extend(self.more.iter().cloned());
@@ -38,24 +76,47 @@ impl Check {
                 let policies = number(set.policies.len(), "policy", "policies");
                 let checks = number(set.checks.len(), "check", "checks");
                 let targets = number(set.targets.len(), "target", "targets");
-                let summary = format!("{policies}, {checks} and {targets}");
-                let found = set.findings.iter().cloned().chain(lint(&set)).collect();
-                (found, summary)
+                (self.levels.apply(lint(&set)), format!("{policies}, {checks} and {targets}"))
             }
+            // Without policies that can be used there is nothing to weigh.
             Err(CliError::Findings(found)) => (found, "the policies cannot be used".to_owned()),
             Err(error) => return Err(error),
         };
-        if self.output.is_json() {
-            screen.print(&json::text(&FindingsReport::from(found.as_slice())))?;
-        } else {
-            let mut text = findings::render(&found, screen.paint);
-            text += &match found.is_empty() {
-                true => format!("{summary}: {}\n", findings::count(&found)),
-                false => format!("{summary}\n"),
-            };
-            screen.print(&text)?;
-        }
+        let text = match self.format {
+            Format::Json => json::text(&FindingsReport::from(found.as_slice())),
+            Format::Sarif => sarif::text(&found),
+            Format::Human if found.is_empty() => format!("{summary}: {}\n", findings::count(&found)),
+            Format::Human => format!("{}{summary}\n", findings::render(&found, screen.paint)),
+        };
+        screen.print(&text)?;
         Ok(if refuses(&found) { exit_of(&found) } else { Exit::Fine })
+    }
+}
+
+impl Levels {
+    fn apply(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        let named = |codes: &[String], finding: &Finding| codes.iter().any(|code| code == finding.code.as_str());
+        findings.retain_mut(|finding| {
+            if named(&self.deny, finding) {
+                finding.severity = Severity::Error;
+            } else if named(&self.warn, finding) {
+                finding.severity = Severity::Warning;
+            } else if named(&self.allow, finding) {
+                return false;
+            }
+            true
+        });
+        findings
+    }
+}
+
+fn known_code(text: &str) -> Result<String, String> {
+    match codes::find(text) {
+        Some(info) => Ok(info.name.to_owned()),
+        None => {
+            let help = did_you_mean(text, codes::CODES.iter().map(|info| info.name));
+            Err(help.unwrap_or_else(|| "there is no such finding".to_owned()))
+        }
     }
 }
 

@@ -77,6 +77,7 @@ pub const CODES: &[CodeInfo] = &[
     code("unread-policy-file", Severity::Warning, "A file in a policy directory is not read, because its name does not begin with two digits and a dash, or does not end in `.yaml`."),
     code("untrusted-policy", Severity::Error, "The program runs as root and a policy file can be written by others. Fix its owner and mode."),
     code("untrusted-target", Severity::Error, "A policy directory brings a target, and targets name files to write. Add `--allow-targets` when you trust it."),
+    code("unused-allow", Severity::Warning, "A file accepts a finding that nothing in it gives any more. Remove the line under `allow:`."),
     code("volatile-fact-in-setting", Severity::Error, "A setting rests on a fact that changes from minute to minute, so a second apply could change it. Use a stable fact; volatile ones are for checks."),
     code("yaml-syntax", Severity::Error, "The file is not YAML, or uses a part of YAML that is refused here: tags, merge keys, several documents, too many values."),
 ];

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::entry::{FileCompiler, fits};
 use super::load::LoadedFile;
 use super::order::{depth_first, order};
-use super::set::{FIRST_OVERRIDE_LAYER, PolicySet, parts};
+use super::set::{Allowed, FIRST_OVERRIDE_LAYER, PolicySet, parts};
 use super::source::FunctionEntry;
 use super::tables::{self, Table};
 use crate::diag::{Finding, Span, codes, did_you_mean};
@@ -38,6 +38,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     compiler.functions(&mut language, &tables);
     compiler.stop_at_errors()?;
     let disabled = compiler.disabled();
+    let allowed = compiler.allowed();
     let mut policies = Vec::new();
     let mut checks = Vec::new();
     let mut targets = Vec::new();
@@ -69,6 +70,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     Ok(PolicySet {
         hash: hash(files),
         findings: compiler.warnings,
+        allowed,
         parts: parts(&policies, &language),
         language,
         types,
@@ -285,6 +287,28 @@ impl<'a> Compiler<'a> {
             }
         }
         disabled
+    }
+
+    // What the files accept about themselves.
+    fn allowed(&mut self) -> Vec<Allowed> {
+        let mut allowed = Vec::new();
+        for file in self.files {
+            for (code, why) in &file.entries.allow {
+                let pointer = format!("/allow/{}", escape(code));
+                let span = file.document.key_span(&pointer);
+                if codes::find(code).is_none() {
+                    let finding = Finding::error("policy-file", format!("there is no finding `{code}`"));
+                    let help = did_you_mean(code, codes::CODES.iter().map(|info| info.name));
+                    self.errors.push(finding.at(span.clone(), "").maybe_help(help));
+                }
+                if why.trim().is_empty() {
+                    let finding = Finding::error("policy-file", format!("`{code}` is allowed without a reason"));
+                    self.errors.push(finding.at(file.document.span(&pointer), "").help("say why it is right here"));
+                }
+                allowed.push(Allowed { code: code.clone(), span });
+            }
+        }
+        allowed
     }
 
     fn reasons(&mut self, file: &LoadedFile) {

@@ -37,8 +37,19 @@ pub struct PolicySet {
     pub hash: String,
     /// Warnings about the files.
     pub findings: Vec<Finding>,
+    /// Findings that files accept about themselves.
+    pub allowed: Vec<Allowed>,
     pub(super) tables: BTreeMap<String, Table>,
     pub(super) parts: Vec<Vec<Part>>,
+}
+
+/// A finding that a file accepts about itself.
+#[derive(Debug)]
+pub struct Allowed {
+    /// The code of the finding.
+    pub code: String,
+    /// Where the file says so.
+    pub span: Span,
 }
 
 /// One policy.

@@ -26,6 +26,9 @@ pub struct PolicyFile {
     /// Ids of policies and checks of lower layers that no longer count.
     #[serde(default)]
     pub disable: Vec<String>,
+    /// Findings about this file that are accepted: the code, and the reason.
+    #[serde(default)]
+    pub allow: IndexMap<String, String>,
     /// Stacks whose config files the settings are written to.
     #[serde(default)]
     pub targets: Vec<crate::target::source::TargetEntry>,
