@@ -113,9 +113,9 @@ impl fmt::Display for Severity {
 pub struct Code(Cow<'static, str>);
 
 impl Code {
-    /// The code of a check: its `id`.
-    pub fn of_check(id: &str) -> Self {
-        Self(Cow::Owned(id.to_owned()))
+    /// The code of that name: the `id` of a check, or what a file says.
+    pub fn named(name: &str) -> Self {
+        Self(Cow::Owned(name.to_owned()))
     }
 
     /// The name as it is written after `--allow`.

@@ -120,6 +120,49 @@ fn nothing_that_is_saved_tells_whose_machine_it_is() {
 }
 
 #[test]
+fn what_the_user_named_is_not_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join(USER).join("dump.txt");
+    fs::create_dir(dump.parent().unwrap()).unwrap();
+    // The second card is announced and missing, which is a finding at the file's place.
+    let text = "==============NVSMI LOG==============\n\nDriver Version : 570.86\nAttached GPUs : 2\n\
+                GPU 00000000:01:00.0\n    Product Name : NVIDIA GeForce RTX 4080\n    FB Memory Usage\n        Total : 16376 MiB\n    Processes : None\n";
+    fs::write(&dump, text).unwrap();
+    let saved = run("none", &["facts", "--nvidia-smi", dump.to_str().unwrap(), "--save", "-"]);
+    assert!(saved.contains("findings:\n- code") && saved.contains("RTX 4080"), "{saved}");
+    assert!(!saved.contains(USER), "{saved}");
+    // What was found is known again where the file is read.
+    let file = folder.path().join("saved.yaml");
+    fs::write(&file, &saved).unwrap();
+    let again = run("none", &["facts", "--facts", file.to_str().unwrap(), "--save", "-"]);
+    assert_eq!(saved, again);
+}
+
+#[test]
+fn a_capture_replaces_an_older_one_as_a_whole() {
+    let (library, folder) = (nvml_fake(), tempfile::tempdir().unwrap());
+    let raw = folder.path().join("raw");
+    let save = || run("none", &live(&library, &["facts", "--format", "json", "--raw", raw.to_str().unwrap()]));
+    let first = save();
+    fs::create_dir_all(raw.join("root/sys/bus/pci/devices/0000:09:00.0")).unwrap();
+    fs::write(raw.join("root/sys/bus/pci/devices/0000:09:00.0/vendor"), "0x10de\n").unwrap();
+    let count = |text: &str| serde_json::from_str::<Value>(text).unwrap()["facts"]["gpus"].clone();
+    assert_eq!(count(&first), count(&save()));
+    assert!(!raw.join("root/sys/bus/pci/devices/0000:09:00.0").exists());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    // A part of one is none, and what is something else is left alone.
+    fs::remove_dir_all(raw.join("root")).unwrap();
+    let program = || Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+    let partial = program().args(["facts", "--from-raw"]).arg(&raw).output().unwrap();
+    assert_eq!(partial.status.code(), Some(1));
+    let other = tempfile::tempdir().unwrap();
+    fs::write(other.path().join("thesis.tex"), "").unwrap();
+    let refused = program().args(["facts", "--raw"]).arg(other.path()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_folder_that_is_no_capture_is_an_error_at_its_place() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("nvml.yaml"), "devices:\n- name: { refused: no_idea }\n").unwrap();

@@ -402,6 +402,23 @@ fn facts_are_shown_saved_and_read_again() {
 }
 
 #[test]
+fn what_windows_saves_is_read() {
+    let world = World::new();
+    let text = fs::read_to_string(repository(MACHINE)).unwrap();
+    let text = format!("\u{FEFF}{}", text.replace('\n', "\r\n"));
+    fs::write(world.path("machine.yaml"), text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
+    let machine = world.path("machine.yaml");
+    let facts = |path: &Path| {
+        let output = program().args(["facts", "--no-site", "--format", "json", "--facts"]).arg(path).output().unwrap();
+        Ran::of(output, &world)
+    };
+    assert_eq!(facts(&machine).expect(0).out, facts(&repository(MACHINE)).expect(0).out);
+    assert!(facts(&world.path("stack")).expect(1).err.contains("--from-raw"));
+    world.write("dump.txt", "==============NVSMI LOG==============\n");
+    assert!(facts(&world.path("dump.txt")).expect(3).err.contains("--nvidia-smi"));
+}
+
+#[test]
 fn colours_are_for_terminals() {
     let world = World::new();
     assert!(!world.run("plan", &[]).expect(0).out.contains('\x1b'));

@@ -87,10 +87,10 @@ fn what_is_installed_changes_the_plan() {
 
 #[test]
 fn a_python_that_is_not_there_is_an_error() {
-    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
-        .args(["facts", "--python", "/nowhere/python"])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no Python at `/nowhere/python`"));
+    for path in ["/nowhere/python", "/etc/passwd", "tests"] {
+        let program = env!("CARGO_BIN_EXE_wan22-policy");
+        let output = Command::new(program).args(["facts", "--python", path]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{path}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("there is no Python at `{path}`")));
+    }
 }

@@ -10,6 +10,7 @@ use super::machine::{MachineOptions, complete};
 use super::options::{InstallationOptions, PolicyOptions};
 use super::{Exit, Screen};
 use crate::facts::file::FactsFile;
+use crate::facts::probe;
 use crate::report::{findings, human, json};
 
 /// Show what is known of this machine, and why the rest is not
@@ -22,7 +23,7 @@ use crate::report::{findings, human, json};
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Facts {
-    /// Write the facts to a file, YAML or by its name (.json) JSON, to be read with --facts
+    /// Write the facts to a file, YAML or by its name (.json) JSON, to be read with --facts; `-` prints them
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
@@ -70,7 +71,12 @@ impl Facts {
         let file = FactsFile::from(&facts);
         if let Some(path) = &self.save {
             let is_json = path.extension().is_some_and(|extension| extension == "json");
+            let file = probe::anonymous(&facts);
             let text = if is_json { json::text(&file) } else { yaml(&file)? };
+            if path.as_os_str() == "-" {
+                screen.print(&text)?;
+                return Ok(Exit::Fine);
+            }
             fs::write(path, text)
                 .map_err(|error| CliError::failed(format!("cannot write `{}`: {error}", path.display())))?;
         }

@@ -68,6 +68,9 @@ impl MachineOptions {
     ///
     /// A dump or a topology beside a facts file replaces what it covers; lists are never mixed record by record.
     pub fn gather(&self, root: &InstallationOptions) -> Result<Facts, CliError> {
+        if root.python.is_some() && !self.is_live() {
+            return Err(CliError::usage("--python asks about this machine, and the machine is a saved one"));
+        }
         let saved = self.facts.as_deref().map(|path| read_facts(read_source(path)?)).transpose()?;
         if let (Some(saved), None, None) = (&saved, &self.nvidia_smi, &self.topology) {
             return Ok(saved.clone());
@@ -127,7 +130,13 @@ impl MachineOptions {
 
 /// Reads a facts file. What cannot be true in it is unknown, with a finding.
 pub fn read_facts(source: Arc<Source>) -> Result<Facts, CliError> {
-    let mut facts = file::read(&yaml::parse(source)?)?;
+    let mut facts = file::read(&yaml::parse(source)?).map_err(|mut findings| {
+        for finding in findings.iter_mut().filter(|finding| finding.help.is_none()) {
+            let help = "a facts file is what `facts --save` writes; a dump of nvidia-smi is read with --nvidia-smi, a topology with --topology";
+            finding.help = Some(help.to_owned());
+        }
+        findings
+    })?;
     probe::check(&mut facts);
     Ok(facts)
 }
@@ -160,6 +169,10 @@ fn read_source(path: &Path) -> Result<Arc<Source>, CliError> {
         std::io::stdin().read_to_string(&mut text).map_err(|error| CliError::unreadable(path, error))?;
         return Ok(Source::new("<stdin>", text));
     }
+    if path.is_dir() {
+        let error = CliError::unreadable(path, "it is a folder");
+        return Err(error.help("what `facts --raw` wrote is read with --from-raw"));
+    }
     let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| CliError::unreadable(path, error))?;
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| CliError::unreadable(path, error))?;
@@ -167,6 +180,6 @@ fn read_source(path: &Path) -> Result<Arc<Source>, CliError> {
         let error = std::io::Error::other(format!("larger than {} MiB", MAX_FILE >> 20));
         return Err(CliError::unreadable(path, error));
     }
-    // A dump that a Windows console wrote may hold a stray byte; what matters of it is ASCII.
-    Ok(Source::new(path.display().to_string(), String::from_utf8_lossy(&bytes)))
+    // What a Windows console wrote may be UTF-16, or hold a stray byte; what matters of it is ASCII.
+    Ok(Source::new(path.display().to_string(), encoding_rs::UTF_8.decode(&bytes).0))
 }

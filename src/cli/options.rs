@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::error::CliError;
 use crate::diag::{self, did_you_mean};
 use crate::facts::probe::Installation;
+use crate::facts::probe::software::environment::is_python;
 use crate::facts::workload::Workload;
 use crate::policy::{self, LoadOptions, PolicySet, What, compile, load};
 use crate::settings::SETTINGS;
@@ -191,8 +192,13 @@ impl InstallationOptions {
 
     /// Where the packages and the disk are that facts are about.
     pub fn installation(&self) -> Result<Installation, CliError> {
-        if let Some(python) = self.python.as_deref().filter(|python| !python.exists()) {
-            return Err(CliError::usage(format!("there is no Python at `{}`", python.display())));
+        if let Some(python) = self.python.as_deref().filter(|python| !is_python(python)) {
+            let help = "name its interpreter, or the folder that holds its `pyvenv.cfg` or `conda-meta`";
+            return Err(CliError::usage(format!("there is no Python at `{}`", python.display())).help(help));
+        }
+        // The current folder may have been deleted, and need not be there.
+        if self.path() != Path::new(".") && !self.path().is_dir() {
+            return Err(CliError::failed(format!("there is no folder `{}`", self.path().display())));
         }
         Ok(Installation { folder: Some(self.path().to_owned()), python: self.python.clone() })
     }

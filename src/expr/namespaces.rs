@@ -53,7 +53,7 @@ fn fact_type(spec: &FactSpec) -> Option<Type> {
         FactType::Int => Type::Int(spec.unit),
         FactType::Float => Type::Float(spec.unit),
         FactType::Text => Type::Text,
-        FactType::Ints => Type::List(Arc::new(Type::COUNT)),
+        FactType::Ints => Type::List(Arc::new(Type::Int(spec.unit))),
         FactType::Records => return None,
     })
 }

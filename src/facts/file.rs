@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::units::{Unit, parse_quantity};
 use super::vocabulary::{self, FactType};
 use super::{Fact, Facts, Origin, is_at_or_below};
-use crate::diag::{Finding, FindingRecord, nearest};
+use crate::diag::{Code, Finding, FindingRecord, nearest};
 use crate::yaml::{Document, escape};
 
 /// Name and version of the format.
@@ -98,6 +98,10 @@ pub fn read(document: &Document) -> Result<Facts, Vec<Finding>> {
             reader.unknown_name(name, &format!("/origins/{}", escape(name)));
         }
     }
+    for record in &file.findings {
+        let finding = Finding::new(Code::named(&record.code), record.severity, record.message.clone());
+        reader.facts.findings.push(finding.maybe_help(record.help.clone()));
+    }
     if reader.errors.is_empty() { Ok(reader.facts) } else { Err(reader.errors) }
 }
 
@@ -133,8 +137,11 @@ pub fn override_fact(facts: &mut Facts, assignment: &str) -> Result<(), String> 
             text.parse::<bool>().map(Value::from).map_err(|_| wrong(format!("`{text}` is not true or false")))?
         }
         FactType::Int | FactType::Float => match spec.unit {
-            Some(unit) => Value::Number(parse_quantity(text, unit).map_err(|e| wrong(e.to_string()))?),
-            None => serde_json::from_str(text).map_err(|_| wrong(format!("`{text}` is not a number")))?,
+            // A share of a CPU counts too.
+            Some(unit) if (spec.ty, unit) != (FactType::Float, Unit::Count) => {
+                Value::Number(parse_quantity(text, unit).map_err(|e| wrong(e.to_string()))?)
+            }
+            _ => serde_json::from_str(text).map_err(|_| wrong(format!("`{text}` is not a number")))?,
         },
         FactType::Ints => {
             Value::from(parse_cpu_list(text).ok_or_else(|| wrong(format!("`{text}` is not a list like 0-3,8")))?)

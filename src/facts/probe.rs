@@ -10,6 +10,7 @@ use serde_json::Value;
 
 pub use self::seen::Seen;
 use crate::diag::{Finding, Source};
+use crate::facts::file::FactsFile;
 use crate::facts::units::show;
 use crate::facts::{Facts, Origin, vocabulary};
 
@@ -73,6 +74,11 @@ pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
         select_gpu(&mut facts, index)?;
     }
     Ok(facts)
+}
+
+/// The facts as they are saved: without what tells whose machine it is.
+pub fn anonymous(facts: &Facts) -> FactsFile {
+    private::file(facts, &private::names())
 }
 
 /// Makes what cannot be true unknown, with a finding each, in facts that were not gathered here.

@@ -229,7 +229,7 @@ pub(super) fn parts(policies: &[Policy], language: &Language) -> Vec<Vec<Part>> 
 impl Check {
     /// The code of its finding.
     pub fn code(&self) -> Code {
-        Code::of_check(&self.id)
+        Code::named(&self.id)
     }
 }
 

@@ -18,10 +18,13 @@ const NO_LIMIT: u64 = 1 << 62;
 /// A limit that is no smaller than the RAM, when its size in bytes is given, is none. Without a
 /// limit the fact is unknown. A file that does not hold a number is passed over with a `cgroup-malformed` note.
 pub fn probe(files: &Files, ram: Option<u64>) -> Facts {
-    let mut facts = Facts::new("no limit is set");
+    let groups = groups(files);
+    // Where nothing can be read of the group, nobody can tell.
+    let none = if groups.is_empty() { "no control group can be read" } else { "no limit is set" };
+    let mut facts = Facts::new(none);
     let (mut limits, mut quotas, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
     let binding = |limit: &u64| *limit < NO_LIMIT && ram.is_none_or(|ram| *limit < ram);
-    for group in groups(files) {
+    for group in groups {
         for folder in &group.folders {
             let memory = match group.version {
                 Version::One => number(files, format!("{folder}/memory.limit_in_bytes")),
@@ -42,14 +45,14 @@ pub fn probe(files: &Files, ram: Option<u64>) -> Facts {
     }
     match limits.into_iter().filter(binding).min() {
         Some(limit) => facts.know("ram.limit", limit, Origin::Sysinfo),
-        None => facts.unknown("ram.limit", "no limit is set"),
+        None => facts.unknown("ram.limit", none),
     }
     if let Some(room) = rooms.into_iter().min() {
         facts.know("ram.available", room, Origin::Sysinfo);
     }
     match quotas.into_iter().min_by(f64::total_cmp) {
         Some(quota) => facts.know("cpu.quota", quota, Origin::Sysinfo),
-        None => facts.unknown("cpu.quota", "no limit is set"),
+        None => facts.unknown("cpu.quota", none),
     }
     facts
 }

@@ -150,7 +150,7 @@ fn devices(root: &Path, mount: &Mount<'_>) -> Result<Vec<PathBuf>, String> {
     };
     let real: Option<Vec<PathBuf>> = found.iter().map(|device| fs::canonicalize(device).ok()).collect();
     real.filter(|devices| !devices.is_empty())
-        .ok_or_else(|| format!("the kernel does not say which disk `{}` lies on", mount.kind))
+        .ok_or_else(|| format!("the kernel does not say which disk the file system ({}) lies on", mount.kind))
 }
 
 // A partition lies on its disk; LVM, RAID and encryption on their slaves.
@@ -278,13 +278,13 @@ mod tests {
             ("0:50 / / rw - cifs //server/models rw", "network"),
             ("0:50 / / rw - fuse.sshfs me@server: rw", "network"),
             (r"0:50 / / rw - fuse mfs\043server:9421 rw", "network"),
-            ("0:50 / / rw - fuse something rw", "the kernel does not say which disk `fuse` lies on"),
+            ("0:50 / / rw - fuse something rw", "the kernel does not say which disk the file system (fuse) lies on"),
             (r"0:50 / / rw - 9p C:\134 rw,aname=drvfs", "network"),
             ("0:50 / / rw - virtiofs models rw", "network"),
             ("0:50 / / rw - tmpfs tmpfs rw", "the folder lies in memory, not on a disk"),
             ("0:50 / / rw - overlay overlay rw,upperdir=/u", "the layers of a container hide their disk"),
             ("0:50 / / rw - zfs tank/models rw", "ZFS does not tell the kernel which disks it lies on"),
-            ("8:1 / / rw - ext4 /dev/sda1 rw", "the kernel does not say which disk `ext4` lies on"),
+            ("8:1 / / rw - ext4 /dev/sda1 rw", "the kernel does not say which disk the file system (ext4) lies on"),
             ("8:1 / /elsewhere rw - ext4 /dev/sda1 rw", "`/proc/self/mountinfo` does not list its mount"),
         ] {
             assert_eq!(Machine::with(&[mount]).kind(), want, "{mount}");

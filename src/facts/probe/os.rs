@@ -63,8 +63,10 @@ pub fn ask() -> Facts {
     let size = |bytes: u64| if bytes > 0 { Ok(bytes) } else { Err("the system does not say") };
     facts.know_or("ram.total", size(system.total_memory()), Origin::Sysinfo);
     facts.know_or("ram.available", size(system.available_memory()), Origin::Sysinfo);
-    facts.know("ram.swap_total", system.total_swap(), Origin::Sysinfo);
-    facts.know("ram.swap_free", system.free_swap(), Origin::Sysinfo);
+    // No swap is an answer; of a system that does not even name its RAM it is none.
+    let swap = |bytes: u64| if system.total_memory() > 0 { Ok(bytes) } else { Err("the system does not say") };
+    facts.know_or("ram.swap_total", swap(system.total_swap()), Origin::Sysinfo);
+    facts.know_or("ram.swap_free", swap(system.free_swap()), Origin::Sysinfo);
     facts
 }
 

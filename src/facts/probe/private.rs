@@ -4,12 +4,15 @@ use std::env;
 
 use sysinfo::System;
 
+use crate::facts::Facts;
+use crate::facts::file::FactsFile;
+
 /// Fewest hexadecimal digits in a row, dashes aside, that make a serial number or an id: a UUID has 32.
 const ID: usize = 32;
 
 /// The names of this machine and its user.
 pub fn names() -> Vec<String> {
-    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().filter_map(|variable| env::var(variable).ok());
+    let user = ["USER", "LOGNAME", "USERNAME", "SUDO_USER"].into_iter().filter_map(|variable| env::var(variable).ok());
     let home = env::home_dir().and_then(|home| home.file_name()?.to_str().map(str::to_owned));
     let host = System::host_name().ok();
     let short = host.as_deref().and_then(|host| host.split('.').next()).map(str::to_owned);
@@ -20,6 +23,20 @@ pub fn names() -> Vec<String> {
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     names.dedup();
     names
+}
+
+/// The facts as they are saved to be shown to others: where a finding stands is left out, for a path may be anyone's.
+pub fn file(facts: &Facts, names: &[String]) -> FactsFile {
+    let mut file = FactsFile::from(facts);
+    for reason in file.unknown.values_mut() {
+        *reason = strip(reason, names);
+    }
+    for finding in &mut file.findings {
+        finding.at = None;
+        finding.message = strip(&finding.message, names);
+        finding.help = finding.help.as_deref().map(|help| strip(help, names));
+    }
+    file
 }
 
 /// The text with these names as `NAME`, where they stand as words, and the digits of ids as zeros.

@@ -1,7 +1,8 @@
 //! What the probes see of one machine, this one or one that was saved, and the facts that follow.
 //!
-//! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml`, `topology.xml` (as hwloc writes
-//! it), `installation.yaml` (packages and disk) and `root/` (the kernel's files that were read). Nothing in it tells whose machine it was.
+//! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml`, `topology.xml` (as hwloc writes it,
+//! or `topology.txt`: why it did not), `installation.yaml` (packages and disk) and `root/` (the kernel's files that were
+//! read). Nothing in it tells whose machine it was.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::layout::Layout;
 use super::topology::Hwloc;
 use super::{Installation, Sources, contradictions, disk, kernel, nvml, os, private, sanity, software, topology};
 use crate::diag::{Finding, Source};
-use crate::facts::file::{self, FactsFile};
+use crate::facts::file;
 use crate::facts::{Facts, Origin};
 use crate::yaml;
 
@@ -28,6 +29,8 @@ const NVML: &str = "nvml.yaml";
 const SYSINFO: &str = "sysinfo.yaml";
 const INSTALLATION: &str = "installation.yaml";
 const TOPOLOGY: &str = "topology.xml";
+/// Why hwloc gave no topology, in its place.
+const NO_TOPOLOGY: &str = "topology.txt";
 const ROOT: &str = "root";
 
 /// What the probes see.
@@ -98,14 +101,19 @@ impl Seen {
         };
         let answers: nvml::Answers = yaml::parse(read(NVML)?)?.read("malformed-dump")?;
         let facts = |name: &str| file::read(&yaml::parse(read(name)?)?).map_err(|mut findings| findings.swap_remove(0));
-        let layout = match folder.join(TOPOLOGY).exists() {
-            true => Ok(topology::xml::read(&read(TOPOLOGY)?)?),
-            false => Err("was not there to be asked".to_owned()),
+        let layout = match folder.join(NO_TOPOLOGY).exists() {
+            true => Err(read(NO_TOPOLOGY)?.text.trim().to_owned()),
+            false => Ok(topology::xml::read(&read(TOPOLOGY)?)?),
         };
-        let files = Arc::new(Files::below(folder.join(ROOT)));
+        let root = folder.join(ROOT);
+        if !root.is_dir() {
+            let message = format!("`{}` is not there, so the capture is not whole", root.display());
+            return Err(Finding::error("malformed-dump", message).help("save it again with `facts --raw`"));
+        }
+        let files = Arc::new(Files::below(root));
         Ok(Self {
             kernel: kernel::read(&files, None),
-            layout: layout.map_err(|why| format!("hwloc {why}")),
+            layout,
             driver: nvml::facts(&answers, &files, &nvml::Visible::default()),
             hwloc: None,
             sysinfo: facts(SYSINFO)?,
@@ -115,21 +123,38 @@ impl Seen {
         })
     }
 
-    /// Writes what was seen of this machine into a folder, without what tells whose it is.
+    /// Writes what was seen of this machine as a folder, without what tells whose it is. An older capture is replaced as a
+    /// whole, so that none is ever mixed of two.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// The folder cannot be written, or holds something else.
     pub fn save(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
+        let is_empty = || fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        if folder.exists() && !folder.join(NVML).is_file() && !is_empty() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds something else than a capture"));
+        }
+        let name = folder.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_string_lossy();
+        let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::create_dir_all(above)?;
+        let beside = tempfile::Builder::new().prefix(&format!(".{name}.")).tempdir_in(above)?;
+        self.write(beside.path())?;
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::rename(beside.keep(), folder)
+    }
+
+    fn write(&self, folder: &Path) -> io::Result<()> {
+        let names = private::names();
         let yaml = |value: Result<String, serde_yaml::Error>| value.map_err(io::Error::other);
         fs::write(folder.join(NVML), yaml(serde_yaml::to_string(&self.answers))?)?;
         for (name, facts) in [(SYSINFO, &self.sysinfo), (INSTALLATION, &self.installation)] {
-            fs::write(folder.join(name), yaml(serde_yaml::to_string(&FactsFile::from(facts)))?)?;
+            fs::write(folder.join(name), yaml(serde_yaml::to_string(&private::file(facts, &names)))?)?;
         }
-        if let Some(hwloc) = &self.hwloc {
-            fs::write(folder.join(TOPOLOGY), hwloc.to_xml()?)?;
+        match (&self.hwloc, &self.layout) {
+            (Some(hwloc), _) => fs::write(folder.join(TOPOLOGY), hwloc.to_xml()?)?,
+            (None, layout) => fs::write(folder.join(NO_TOPOLOGY), layout.as_ref().err().map_or("", String::as_str))?,
         }
-        let names = private::names();
         self.files.save(&folder.join(ROOT), |text| private::strip(text, &names))
     }
 

@@ -3,9 +3,11 @@
 //! [`environment`] finds the Python and the folders that it imports from, [`packages`] lists what is installed there.
 //! Everything is read from metadata; nothing is executed.
 
-use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{env, io};
+
+use serde_json::Value;
 
 pub mod environment;
 pub mod packages;
@@ -108,8 +110,38 @@ pub fn probe(search: &Search<'_>) -> Facts {
         }
         facts.know_or(*fact, version(found, "it", &environment), Origin::Installed);
     }
-    facts.know_or("software.torch_cuda", torch_cuda(&environment, &listings), Origin::Installed);
+    let file = torch_file(&environment);
+    facts.know_or("software.torch_cuda", torch_cuda(&environment, &listings, file.as_ref()), Origin::Installed);
+    compare_torch(&mut facts, file.as_ref().and_then(|file| file.as_deref().ok()));
     facts
+}
+
+// What PyTorch says of itself: `None` where it has no such file.
+fn torch_file(environment: &Environment) -> Option<io::Result<String>> {
+    let mut files = environment.sites.iter().map(|site| text::read(&site.join("torch/version.py")));
+    files.find(|file| !file.as_ref().is_err_and(text::is_absence))
+}
+
+// The version by the package's metadata and by PyTorch's own file. Where they differ, one was installed over the other.
+fn compare_torch(facts: &mut Facts, file: Option<&str>) {
+    let own = file.and_then(|text| text::unquoted(text::assigned(text, "__version__")?));
+    let listed = facts.value("software.torch").and_then(Value::as_str);
+    let (Some(own), Some(listed)) = (own, listed) else { return };
+    // conda leaves out what stands behind `+`.
+    let same = match (own.split_once('+'), listed.split_once('+')) {
+        (Some(_), Some(_)) | (None, None) => own == listed,
+        (Some((own, _)), None) => own == listed,
+        (None, Some((listed, _))) => own == listed,
+    };
+    if same {
+        return;
+    }
+    let message = format!("PyTorch is {listed} by its package and {own} by its own `version.py`");
+    let help = "install it again; until then the version is unknown";
+    facts.findings.push(Finding::warning("fact-contradiction", message).help(help));
+    for fact in ["software.torch", "software.torch_cuda"] {
+        facts.unknown(fact, "its package and its own file name different versions");
+    }
 }
 
 // The version, or why there is none; `what` is the package's name in the sentence.
@@ -138,11 +170,13 @@ fn all(packages: &[&Package]) -> String {
 }
 
 // The toolkit of the PyTorch that is imported; where its files do not say, that of its package.
-fn torch_cuda(environment: &Environment, listings: &[Listing]) -> Result<String, String> {
+fn torch_cuda(
+    environment: &Environment,
+    listings: &[Listing],
+    file: Option<&io::Result<String>>,
+) -> Result<String, String> {
     let package = packages::find(listings, TORCH);
-    let mut files = environment.sites.iter().map(|site| text::read(&site.join("torch/version.py")));
-    let file = files.find(|file| !file.as_ref().is_err_and(text::is_absence));
-    let build = file.as_ref().and_then(|file| Build::in_version_file(file.as_ref().ok()?));
+    let build = file.and_then(|file| Build::in_version_file(file.as_ref().ok()?));
     match (build.or_else(|| Build::of_package(package.as_ref().ok()?)), file) {
         (Some(Build::Cuda(toolkit)), _) => Ok(toolkit),
         (Some(Build::Other(what)), _) => Err(format!("this PyTorch is built for {what}")),

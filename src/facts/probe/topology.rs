@@ -1,8 +1,8 @@
 //! Packages, cores, caches and NUMA nodes: of this machine through hwloc, or from a topology that hwloc saved as XML or
 //! `lscpu` printed as a table.
 
-use std::io;
 use std::sync::Arc;
+use std::{fs, io};
 
 use hwlocality::Topology;
 use hwlocality::object::TopologyObject;
@@ -45,10 +45,20 @@ pub struct Hwloc(Topology);
 /// # Errors
 /// Why it does not give one, to stand after its name.
 pub fn look() -> Result<Hwloc, String> {
+    // hwloc aborts the program when the folder of the nodes is empty.
+    let nodes = fs::read_dir("/sys/devices/system/node").map(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("node")))
+    });
+    if matches!(nodes, Ok(false)) {
+        return Err("cannot be asked: the kernel lists no NUMA node".to_owned());
+    }
     let flags = BuildFlags::INCLUDE_DISALLOWED | BuildFlags::DONT_CHANGE_BINDING | BuildFlags::IGNORE_DISTANCES;
     let builder = TopologyBuilder::new().with_flags(flags).map_err(|error| error.to_string());
     let topology = builder.and_then(|builder| builder.build().map_err(|error| error.to_string()));
     let topology = topology.map_err(|error| format!("could not read the topology: {error}"))?;
+    if topology.objects_with_type(ObjectType::Core).next().is_none() {
+        return Err("finds no core: the kernel does not say what its CPUs are".to_owned());
+    }
     // `HWLOC_XMLFILE` and its like make hwloc describe another machine.
     topology.is_this_system().then_some(Hwloc(topology)).ok_or_else(|| "describes another machine here".to_owned())
 }

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::facts::units::show;
-use crate::facts::vocabulary::{self, FACTS, FactType};
+use crate::facts::vocabulary::{self, FACTS, FactSpec, FactType};
 use crate::facts::{Fact, Facts, is_at_or_below};
 use crate::report::paint::Paint;
 use crate::report::table::Table;
+
+/// Width of lists, in characters: they fit into a terminal of 80.
+const WIDTH: usize = 76;
 
 /// The known facts by family, each with its origin, and at the end the unknown ones by reason.
 pub fn render(facts: &Facts, paint: Paint) -> String {
@@ -37,7 +40,7 @@ pub fn render(facts: &Facts, paint: Paint) -> String {
         text.push('\n');
         for (reason, names) in unknown {
             let names: Vec<String> = names.into_iter().collect();
-            text.push_str(&format!("  {reason}:\n    {}\n", super::wrap(&names.join(", "), 112, 4)));
+            text.push_str(&format!("  {reason}:\n    {}\n", super::wrap(&names.join(", "), WIDTH, 4)));
         }
         text.push('\n');
     }
@@ -62,7 +65,12 @@ fn place(name: &str) -> (usize, Vec<usize>, usize) {
 fn value(facts: &Facts, name: &str) -> String {
     let spec = vocabulary::find(name);
     match (facts.value(name), spec.map(|spec| spec.ty)) {
-        (Some(Value::Array(items)), Some(FactType::Ints)) => ranges(items),
+        (Some(Value::Array(items)), Some(FactType::Ints)) => match spec.and_then(|spec| spec.unit) {
+            Some(unit) if !items.is_empty() => {
+                items.iter().map(|item| show(item, Some(unit))).collect::<Vec<_>>().join(", ")
+            }
+            _ => ranges(items),
+        },
         (Some(value), _) => {
             let text = show(value, spec.and_then(|spec| spec.unit));
             if text.is_empty() { "none".to_owned() } else { text }
@@ -107,7 +115,28 @@ fn unknown(facts: &Facts) -> BTreeMap<String, BTreeSet<String>> {
     for name in names.iter().filter(|name| !covered(name)) {
         reasons.entry(facts.reason(name).to_owned()).or_default().insert(name.clone());
     }
-    reasons
+    reasons.into_iter().map(|(reason, names)| (reason, in_short(&names, facts))).collect()
+}
+
+// Names of one reason: a family for all its facts, and `gpus[0-7].…` for one that no card has.
+fn in_short(names: &BTreeSet<String>, facts: &Facts) -> BTreeSet<String> {
+    let cards = facts.count("gpus").unwrap_or(0);
+    let of_card = |name: &str, card: usize| Some(name.strip_prefix(&format!("gpus[{card}]."))?.to_owned());
+    let mut short = BTreeSet::new();
+    for name in names {
+        let family = family(name);
+        let is_of_it = |spec: &&FactSpec| spec.name.starts_with(&format!("{family}.")) && !spec.name.contains("[]");
+        let mut facts_of_it = FACTS.iter().filter(is_of_it);
+        if facts_of_it.clone().count() > 1 && facts_of_it.all(|spec| names.contains(spec.name)) {
+            short.insert(family);
+            continue;
+        }
+        let everywhere = of_card(name, 0).or_else(|| (1..cards).find_map(|card| of_card(name, card)));
+        let everywhere = everywhere
+            .filter(|rest| cards > 1 && (0..cards).all(|card| names.contains(&format!("gpus[{card}].{rest}"))));
+        short.insert(everywhere.map_or_else(|| name.clone(), |rest| format!("gpus[0-{}].{rest}", cards - 1)));
+    }
+    short
 }
 
 #[cfg(test)]
@@ -133,5 +162,19 @@ mod tests {
         let text = render(&facts, Paint::default());
         assert!(text.starts_with("ram\n  ram.total  16 GiB  sysinfo\n"), "{text}");
         assert!(text.contains("  no driver:\n    driver, gpus\n"), "{text}");
+    }
+
+    #[test]
+    fn what_no_card_and_no_fact_of_a_family_has_is_said_once() {
+        let mut facts = Facts::new("the dump does not say");
+        facts.know("gpus", 3, Origin::NvidiaSmi);
+        facts.know("gpus[1].name", "a card", Origin::NvidiaSmi);
+        facts.know("host.os", "linux", Origin::User);
+        let text = render(&facts, Paint::default());
+        for (said, whether) in
+            [("gpus[0-2].compute_capability,", true), ("gpus[0].name", true), (" cpu,", true), (" host,", false)]
+        {
+            assert_eq!(text.contains(said), whether, "{said}: {text}");
+        }
     }
 }

@@ -124,6 +124,11 @@ impl Environment {
     }
 }
 
+/// Whether a path is an interpreter or the folder of an environment.
+pub fn is_python(path: &Path) -> bool {
+    Prefix::at(path).is_some()
+}
+
 // The environment in an installation, and its place there.
 fn in_installation(search: &Search<'_>, installation: &Path) -> Result<Option<(Prefix, PathBuf)>, String> {
     fs::read_dir(installation).map_err(|error| format!("the installation cannot be read: {error}"))?;
@@ -203,9 +208,15 @@ impl Prefix {
         Self { kind, folder, minor: None }
     }
 
+    // What the user names: the folder of an environment, or an interpreter, which is told by its name.
     fn at(path: &Path) -> Option<Self> {
         if !path.is_dir() {
-            return Self::of_interpreter(path);
+            // A link may have any name, what it leads to has not.
+            let real = fs::canonicalize(path);
+            let names =
+                [Some(path), real.as_deref().ok()].into_iter().flatten().filter_map(|path| path.file_name()?.to_str());
+            let is_python = names.into_iter().any(|name| name.contains("python") || name.starts_with("pypy"));
+            return is_python.then(|| Self::of_interpreter(path)).flatten();
         }
         let interpreters = || INTERPRETERS.iter().flat_map(|name| [path.join("bin").join(name), path.join(name)]);
         Self::of_folder(path).or_else(|| interpreters().find_map(|file| Self::of_interpreter(&file)))

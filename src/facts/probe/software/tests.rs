@@ -489,6 +489,19 @@ fn two_versions_in_one_folder_are_shown_and_none_is_taken() {
 }
 
 #[test]
+fn a_pytorch_installed_over_another_is_neither() {
+    let package = ("torch-2.9.1+cu128.dist-info/METADATA", "Version: 2.9.1+cu128\n");
+    let (torch, messages) =
+        in_venv(&[package, ("torch/version.py", "__version__ = '2.8.0+cu128'\n")], "software.torch");
+    assert_eq!(torch, "its package and its own file name different versions");
+    assert_eq!(messages, ["PyTorch is 2.9.1+cu128 by its package and 2.8.0+cu128 by its own `version.py`"]);
+    // conda's package does not say what it was built for.
+    let package = ("torch-2.9.1.dist-info/METADATA", "Version: 2.9.1\n");
+    let same = in_venv(&[package, ("torch/version.py", "__version__ = '2.9.1+cu128'\n")], "software.torch");
+    assert_eq!(same, ("2.9.1".to_owned(), Vec::new()));
+}
+
+#[test]
 fn the_cuda_of_pytorch_is_where_it_can_be_found() {
     let file =
         ("torch/version.py", "__version__ = '2.9.1+cu128'\ncuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n");
@@ -497,7 +510,7 @@ fn the_cuda_of_pytorch_is_where_it_can_be_found() {
     let plain = ("torch-2.9.1.dist-info/METADATA", "Version: 2.9.1\n");
     for (files, want) in [
         (&[file, plain][..], "12.8"),
-        (&[file, tagged], "12.8"),
+        (&[file, tagged], "its package and its own file name different versions"),
         (&[tagged], "12.6"),
         (&[("torch/version.py", "cuda = ask()\n"), tagged], "12.6"),
         (&[cpu, tagged], "this PyTorch is built for the CPU"),
