@@ -415,7 +415,7 @@ fn what_windows_saves_is_read() {
     assert_eq!(facts(&machine).expect(0).out, facts(&repository(MACHINE)).expect(0).out);
     assert!(facts(&world.path("stack")).expect(1).err.contains("--from-raw"));
     world.write("dump.txt", "==============NVSMI LOG==============\n");
-    assert!(facts(&world.path("dump.txt")).expect(3).err.contains("--nvidia-smi"));
+    assert!(facts(&world.path("dump.txt")).expect(3).out.contains("--nvidia-smi"));
 }
 
 #[test]
