@@ -10,12 +10,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod apply;
+mod author;
 mod both;
 mod check;
 mod completions;
 mod error;
 mod explain;
 mod facts;
+mod impact;
 mod inputs;
 mod installation;
 mod machine;
@@ -26,6 +28,7 @@ mod question;
 mod rollback;
 mod schema;
 mod screen;
+mod test;
 mod verify;
 
 use error::CliError;
@@ -63,7 +66,7 @@ Exit codes:
   1  failed: a file cannot be read or written, or is not YAML
   2  usage: wrong arguments, or no known stack in the root
   3  refused: a finding at error, such as a policy that is wrong or a model that does not fit
-  4  differs: `verify` found drift, or `plan --exit-code` found changes to make";
+  4  differs: `verify` found drift, `plan --exit-code` changes to make, `test` and `impact` what policies change";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -74,6 +77,8 @@ enum Command {
     Verify(verify::Verify),
     Rollback(rollback::Rollback),
     Check(check::Check),
+    Test(test::Test),
+    Impact(impact::Impact),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -90,7 +95,7 @@ pub enum Exit {
     Usage = 2,
     /// 3: a finding at error.
     Refused = 3,
-    /// 4: `verify` found drift, or `plan --exit-code` found changes to make.
+    /// 4: `verify` found drift, `plan --exit-code` changes to make, `test` and `impact` what policies change.
     Differs = 4,
 }
 
@@ -149,6 +154,8 @@ impl Command {
             Self::Verify(command) => command.run(screen),
             Self::Rollback(command) => command.run(screen),
             Self::Check(command) => command.run(screen),
+            Self::Test(command) => command.run(screen),
+            Self::Impact(command) => command.run(screen),
             Self::Schema(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),
             Self::Man(command) => command.run(screen),
@@ -165,6 +172,8 @@ impl Command {
             Self::Verify(command) => command.output.is_json(),
             Self::Rollback(command) => command.output.is_json(),
             Self::Check(command) => command.is_json(),
+            Self::Test(command) => command.output.is_json(),
+            Self::Impact(command) => command.is_json(),
             Self::Schema(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }

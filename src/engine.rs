@@ -8,7 +8,7 @@ mod checks;
 mod choose;
 mod limits;
 
-pub use choose::describe_candidate;
+pub use choose::{all_candidates, describe_candidate, show_candidate};
 pub use limits::describe_limit;
 
 use std::cmp::Reverse;

@@ -9,6 +9,8 @@
 //! | [`policy`] | YAML text → files as written → [`PolicySet`](policy::PolicySet), checked | reads policy files |
 //! | [`lint`] | a `PolicySet` → what is wrong with policies that all compile | no |
 //! | [`engine`] | a `PolicySet` and `Facts` → [`Plan`](plan::Plan) | no |
+//! | [`corpus`] | machine files and a `PolicySet` → their plans, and what became of them since they were reviewed | reads machine files, writes snapshots |
+//! | [`impact`] | two `PolicySet`s and machines → what differs, on which machines | no |
 //! | [`target`] | a `Plan` and the text of a config file → the new text | no |
 //! | [`apply`] | new texts → files on disk, or back | writes, here only |
 //! | [`report`] | any of these → text or JSON | no |
@@ -35,11 +37,13 @@
 
 pub mod apply;
 pub mod cli;
+pub mod corpus;
 pub mod diag;
 pub mod docs;
 pub mod engine;
 pub mod expr;
 pub mod facts;
+pub mod impact;
 pub mod lint;
 pub mod plan;
 pub mod policy;

@@ -13,7 +13,7 @@ mod tables;
 mod template;
 
 pub use compile::{compile, table};
-pub use load::{LoadError, LoadOptions, LoadedFile, What, load};
+pub use load::{LoadError, LoadOptions, LoadedFile, What, load, load_checks};
 pub use set::{
     Allowed, Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet,
     ValueRule,

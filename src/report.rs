@@ -1,5 +1,5 @@
 //! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
-//! ([`json`]) or SARIF ([`sarif`]).
+//! ([`json`]), Markdown ([`markdown`]) or SARIF ([`sarif`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
@@ -8,6 +8,7 @@ pub mod explain;
 pub mod findings;
 pub mod human;
 pub mod json;
+pub mod markdown;
 pub mod paint;
 pub mod sarif;
 pub mod table;

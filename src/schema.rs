@@ -10,7 +10,7 @@ use crate::facts::file::FactsFile;
 use crate::facts::vocabulary::{FACTS, FactSpec, FactType};
 use crate::policy::source::PolicyFile;
 use crate::report::explain::ExplainReport;
-use crate::report::json::{ApplyReport, FindingsReport, PlanReport};
+use crate::report::json::{ApplyReport, FindingsReport, ImpactReport, PlanReport, TestReport};
 use crate::settings::{self, SETTINGS, SettingSpec, SettingType};
 
 /// A format and its schema.
@@ -37,9 +37,11 @@ pub const FORMATS: &[Format] = &[
         what: "what `check` prints, and every command that is refused early",
         generate: Some(schema::<FindingsReport>),
     },
+    Format { name: "impact", what: "what `impact` prints", generate: Some(schema::<ImpactReport>) },
     Format { name: "plan", what: "what `plan` prints", generate: Some(schema::<PlanReport>) },
     Format { name: "policy", what: "a policy file", generate: Some(policy) },
     Format { name: "settings", what: "the settings of a plan, and what each decides", generate: None },
+    Format { name: "test", what: "what `test` prints", generate: Some(schema::<TestReport>) },
 ];
 
 /// The format of that name.

@@ -68,7 +68,7 @@ impl Inputs {
             goal: question.goal,
             pins,
             overrides: machine.overrides.clone(),
-            as_of: question.as_of.unwrap_or_else(|| jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()),
+            as_of: question.as_of.unwrap_or_else(today),
             policy_hash: String::new(),
             policies: policies.directories.iter().map(absolute).collect::<Result<_, _>>()?,
             site: !policies.no_site,
@@ -85,6 +85,11 @@ impl Inputs {
     pub fn policy_options(&self) -> PolicyOptions {
         PolicyOptions { directories: self.policies.clone(), allow_targets: self.allow_targets, no_site: !self.site }
     }
+}
+
+/// This day, in UTC.
+pub fn today() -> Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 // A date as YYYY-MM-DD.

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::CliError;
-use crate::diag::{self, did_you_mean};
+use crate::diag::{self, Finding, did_you_mean};
 use crate::facts::probe::Installation;
 use crate::facts::probe::software::environment::is_python;
 use crate::facts::workload::Workload;
-use crate::policy::{self, LoadOptions, PolicySet, What, compile, load};
+use crate::policy::{self, LoadOptions, LoadedFile, PolicySet, What, compile, load};
 use crate::settings::SETTINGS;
 
 /// Which policies count.
@@ -45,19 +45,16 @@ impl PolicyOptions {
         self.compile_what(What::All)
     }
 
+    /// Reads and compiles them together with files of another kind.
+    pub fn compile_with(&self, more: &[LoadedFile]) -> Result<PolicySet, CliError> {
+        let (mut files, findings) = load(&self.load_options(What::Policies))?;
+        files.extend_from_slice(more);
+        compiled(&files, findings)
+    }
+
     fn compile_what(&self, what: What) -> Result<PolicySet, CliError> {
-        let (files, mut findings) = load(&self.load_options(what))?;
-        match compile(&files) {
-            Ok(mut set) => {
-                findings.append(&mut set.findings);
-                set.findings = findings;
-                Ok(set)
-            }
-            Err(mut errors) => {
-                findings.append(&mut errors);
-                Err(findings.into())
-            }
-        }
+        let (files, findings) = load(&self.load_options(what))?;
+        compiled(&files, findings)
     }
 
     /// A table that facts are completed from; null when there is none.
@@ -66,9 +63,31 @@ impl PolicyOptions {
         Ok(policy::table(&files, name)?)
     }
 
-    fn load_options(&self, what: What) -> LoadOptions {
+    /// What is to be read for them.
+    pub fn load_options(&self, what: What) -> LoadOptions {
         let site = !self.no_site;
-        LoadOptions { directories: self.directories.clone(), site, allow_targets: self.allow_targets, what }
+        LoadOptions {
+            directories: self.directories.clone(),
+            site,
+            allow_targets: self.allow_targets,
+            what,
+            texts: Vec::new(),
+        }
+    }
+}
+
+// The files' policies; what is odd about them stands before what their compilation finds.
+fn compiled(files: &[LoadedFile], mut findings: Vec<Finding>) -> Result<PolicySet, CliError> {
+    match compile(files) {
+        Ok(mut set) => {
+            findings.append(&mut set.findings);
+            set.findings = findings;
+            Ok(set)
+        }
+        Err(mut errors) => {
+            findings.append(&mut errors);
+            Err(findings.into())
+        }
     }
 }
 

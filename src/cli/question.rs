@@ -85,14 +85,7 @@ pub fn answer(mut inputs: Inputs, mut facts: Facts, set: PolicySet, cards: &Valu
     let plan = evaluate(&set, &facts, &Question { pins, as_of: inputs.as_of });
     let mut findings = [set.findings.as_slice(), &facts.findings, &plan.findings].concat();
     diag::allow(&mut findings, &inputs.allow);
-    inputs.workload = Some(asked_workload(&facts).to_string());
+    // The whole workload, so that the same is asked again when the table's defaults have changed.
+    inputs.workload = Some(Workload::of(&facts).to_string());
     Ok(Answer { set, facts, plan, findings, inputs })
-}
-
-// The whole workload, so that the same is asked again when the table's defaults have changed.
-fn asked_workload(facts: &Facts) -> Workload {
-    let number = |name: &str| facts.value(&format!("workload.{name}")).and_then(Value::as_i64);
-    let size = || Some([number("width")?, number("height")?, number("frames")?]);
-    let model = facts.value("workload.model").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Workload { model, size: size() }
 }

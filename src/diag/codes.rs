@@ -66,6 +66,7 @@ pub const CODES: &[CodeInfo] = &[
     code("setting-gap", Severity::Warning, "Several policies give a setting a value, and on some machine of which everything they ask is known none does. Close the gap, or give a lower layer a value for all."),
     code("setting-out-of-range", Severity::Error, "A value is outside what `schemas/settings.schema.json` allows for the setting."),
     code("shadowed-policy", Severity::Warning, "Wherever a policy matches, policies of higher layers give all its settings another value, so it never counts. Remove it, or narrow the higher ones."),
+    code("snapshot-malformed", Severity::Error, "A machine's snapshot is not in the form that `test` writes. Restore it from version control, or write it anew with `test --accept` after reading what it says."),
     code("undecided", Severity::Error, "An error check or a limit reads an unknown fact, so nobody can tell whether it holds. Supply the fact with `--fact`, or allow the code."),
     code("unit-mismatch", Severity::Error, "Two numbers in different units meet (bytes and pixels, say), or a value is in another unit than the setting, the parameter or the result that it is for. A bare number beside bytes is one too: write `gib(…)` or `mib(…)`."),
     code("unknown-disabled", Severity::Warning, "`disable` names a policy or check that does not exist in a lower layer."),

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::limits::{describe_limit, within};
 use super::{Offer, Run, same};
 use crate::diag::Finding;
-use crate::expr::{Comparison, Dynamic, EvalError, Node, runtime};
+use crate::expr::{Comparison, Dynamic, EvalError, Evaluation, Node, runtime};
 use crate::facts::units::show;
 use crate::plan::{Candidate, Limited, Origin, Outcome, Verdict};
 use crate::policy::{Candidates, Choose, Policy};
@@ -229,9 +229,30 @@ fn shown(choose: &Choose, values: &BTreeMap<usize, Value>) -> Value {
     }
 }
 
-/// A candidate and what became of it, in one line.
-pub fn describe_candidate(candidate: &Candidate) -> String {
-    let value = match &candidate.value {
+/// Every candidate of a choice, in order, as [`Candidate::value`] shows it; none where one cannot be told on this machine.
+pub fn all_candidates(evaluation: &Evaluation<'_>, choose: &Choose) -> Vec<Value> {
+    let list = match &choose.candidates {
+        Candidates::Literals(values) => return values.clone(),
+        Candidates::Expr(expr) => evaluation.eval_dynamic(expr, &[]),
+    };
+    let items = list.ok().and_then(|list| list.into_array().ok()).unwrap_or_default();
+    let value = |it: Dynamic| -> Option<Value> {
+        let mut values = BTreeMap::new();
+        for into in &choose.into {
+            let value = match &into.value {
+                None => runtime::to_value(&it)?,
+                Some(expr) => evaluation.eval(expr, &[("it", it.clone())]).ok()?,
+            };
+            values.insert(into.setting, value);
+        }
+        Some(shown(choose, &values))
+    };
+    items.into_iter().map(runtime::as_node).map(value).collect::<Option<_>>().unwrap_or_default()
+}
+
+/// A candidate's value for people: the literal, or the settings that it gives.
+pub fn show_candidate(value: &Value) -> String {
+    match value {
         Value::Object(settings) => {
             let show = |(name, value): (&String, &Value)| {
                 format!("{name} {}", show(value, SETTINGS.find(name).and_then(|spec| spec.unit)))
@@ -239,7 +260,12 @@ pub fn describe_candidate(candidate: &Candidate) -> String {
             settings.iter().map(show).collect::<Vec<_>>().join(", ")
         }
         value => show(value, None),
-    };
+    }
+}
+
+/// A candidate and what became of it, in one line.
+pub fn describe_candidate(candidate: &Candidate) -> String {
+    let value = show_candidate(&candidate.value);
     match &candidate.verdict {
         Verdict::Taken => format!("{value}: taken"),
         Verdict::Excluded(reason) => format!("{value}: {reason}"),

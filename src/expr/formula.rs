@@ -7,6 +7,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
 use super::functions::compare_versions;
 
 /// A condition over names.
@@ -60,6 +62,18 @@ pub enum Constant {
     Number(f64),
     /// A text.
     Text(String),
+}
+
+impl Constant {
+    /// As JSON; a whole number is an integer.
+    pub fn to_json(&self) -> Value {
+        match self {
+            Self::Bool(value) => Value::from(*value),
+            Self::Text(text) => Value::from(text.as_str()),
+            Self::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Value::from(*number as i64),
+            Self::Number(number) => Value::from(*number),
+        }
+    }
 }
 
 /// A name, or something opaque: what the truth of a formula rests on.

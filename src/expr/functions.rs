@@ -399,7 +399,7 @@ fn sum(list: &Array) -> Fallible<Dynamic> {
 }
 
 /// Which of two dotted versions is newer, as `version_at_least` reads them.
-pub(super) fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
+pub fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
     version_numbers(a).cmp(&version_numbers(b))
 }
 

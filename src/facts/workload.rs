@@ -61,6 +61,14 @@ impl fmt::Display for Workload {
 }
 
 impl Workload {
+    /// What the facts say of it; no size where one of its numbers is unknown.
+    pub fn of(facts: &Facts) -> Self {
+        let number = |name: &str| facts.value(&format!("workload.{name}")).and_then(Value::as_i64);
+        let size = || Some([number("width")?, number("height")?, number("frames")?]);
+        let model = facts.value("workload.model").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self { model, size: size() }
+    }
+
     /// Records the workload as facts.
     pub fn record(&self, facts: &mut Facts) {
         facts.know("workload.model", self.model.as_str(), Origin::User);

@@ -243,14 +243,8 @@ fn constant(value: &Value) -> Option<Constant> {
 
 impl Witness {
     fn of(assumed: &BTreeMap<Unknown, Assumed>) -> Self {
-        let value = |constant: &Constant| match constant {
-            Constant::Bool(value) => Value::from(*value),
-            Constant::Text(text) => Value::from(text.as_str()),
-            Constant::Number(number) if number.fract() == 0.0 && number.abs() < 9e15 => Value::from(*number as i64),
-            Constant::Number(number) => Value::from(*number),
-        };
         let named = assumed.iter().filter_map(|(unknown, assumed)| match (unknown, assumed) {
-            (Unknown::Name(name), Assumed::Value(constant)) => Some((name.clone(), Some(value(constant)))),
+            (Unknown::Name(name), Assumed::Value(constant)) => Some((name.clone(), Some(constant.to_json()))),
             (Unknown::Name(name), Assumed::Missing) => Some((name.clone(), None)),
             _ => None,
         });
@@ -261,23 +255,9 @@ impl Witness {
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::new("the condition does not ask about it");
         for (name, value) in &self.0 {
-            let Some(value) = value else { continue };
-            if name.starts_with("settings.") {
-                continue;
-            }
-            let name = match name.strip_prefix("gpu.").filter(|rest| *rest != "index") {
-                Some(rest) => {
-                    if facts.count("gpus").is_none() {
-                        facts.know("gpus", 1, Origin::User);
-                    }
-                    format!("gpus[0].{rest}")
-                }
-                None => name.clone(),
-            };
-            let is_list = vocabulary::find(&name).is_some_and(|spec| spec.ty == FactType::Ints);
-            match value.as_i64().filter(|_| is_list) {
-                Some(length) => facts.know(name, (0..length.clamp(0, 4096)).collect::<Vec<_>>(), Origin::User),
-                None => facts.know(name, value.clone(), Origin::User),
+            match value {
+                Some(value) if !name.starts_with("settings.") => assume(&mut facts, name, value),
+                _ => {}
             }
         }
         facts
@@ -290,6 +270,25 @@ impl Witness {
             .iter()
             .filter_map(|(name, value)| Some((SETTINGS.index(name.strip_prefix("settings.")?)?, value.clone()?)));
         pins.collect()
+    }
+}
+
+/// Makes a fact what a condition takes it to be: of `gpu.` that of the GPU that is used, which there then is; of a list its
+/// length.
+pub fn assume(facts: &mut Facts, name: &str, value: &Value) {
+    let name = match name.strip_prefix("gpu.").filter(|rest| *rest != "index") {
+        Some(rest) => {
+            if facts.count("gpus").unwrap_or(0) == 0 {
+                facts.know("gpus", 1, Origin::User);
+            }
+            format!("gpus[{}].{rest}", facts.gpu_index().unwrap_or(0))
+        }
+        None => name.to_owned(),
+    };
+    let is_list = vocabulary::find(&name).is_some_and(|spec| spec.ty == FactType::Ints);
+    match value.as_i64().filter(|_| is_list) {
+        Some(length) => facts.know(name, (0..length.clamp(0, 4096)).collect::<Vec<_>>(), Origin::User),
+        None => facts.know(name, value.clone(), Origin::User),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct LoadOptions {
     pub allow_targets: bool,
     /// Which files are read.
     pub what: What,
+    /// Texts over all directories, by their name below one: files as they were at another time.
+    pub texts: Vec<(String, Arc<Source>)>,
 }
 
 /// Which files are read.
@@ -107,6 +109,9 @@ pub fn load(options: &LoadOptions) -> Result<(Vec<LoadedFile>, Vec<Finding>), Lo
     for directory in site.iter().filter(|d| d.is_dir()).chain(&options.directories) {
         read_directory(directory, &mut found, &mut findings)?;
     }
+    for (name, text) in options.texts.iter().filter(|(name, _)| layer_of(name).is_some()) {
+        found.insert(name.clone(), Found { shown: text.name.clone(), text: text.clone(), built_in: false });
+    }
     let mut files = Vec::new();
     let mut invalid = Vec::new();
     for (name, file) in found {
@@ -123,6 +128,49 @@ pub fn load(options: &LoadOptions) -> Result<(Vec<LoadedFile>, Vec<Finding>), Lo
     }
     files.sort_by(|a, b| (a.layer, &a.name).cmp(&(b.layer, &b.name)));
     Ok((files, findings))
+}
+
+/// The layer of files that only hold checks: above all policies, so that none can disable them.
+const CHECKS_LAYER: u8 = 99;
+
+/// Reads every `*.yaml` of a folder, each of which may hold checks and functions and nothing else.
+///
+/// # Errors
+/// A file that cannot be read, or all files that are not such files.
+pub fn load_checks(folder: &Path) -> Result<Vec<LoadedFile>, LoadError> {
+    let unreadable = |error| LoadError::Unreadable { path: folder.to_path_buf(), error };
+    let entries: Vec<_> = fs::read_dir(folder).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    paths.sort();
+    let mut files = Vec::new();
+    let mut invalid = Vec::new();
+    for path in paths {
+        let shown = path.display().to_string();
+        let text = Source::new(shown.clone(), read_trusted(&path, &mut invalid)?);
+        match read_file(&shown, &Found { shown: shown.clone(), text, built_in: false }, false) {
+            Ok(file) => match beside_checks(&file) {
+                Some(finding) => invalid.push(finding),
+                None => files.push(LoadedFile { layer: CHECKS_LAYER, ..file }),
+            },
+            Err(finding) => invalid.push(finding),
+        }
+    }
+    if invalid.is_empty() { Ok(files) } else { Err(LoadError::Invalid(invalid)) }
+}
+
+// What a file of checks holds that is none.
+fn beside_checks(file: &LoadedFile) -> Option<Finding> {
+    let entries = &file.entries;
+    let others = [
+        ("policies", entries.policies.is_empty()),
+        ("data", entries.data.is_empty()),
+        ("disable", entries.disable.is_empty()),
+        ("targets", entries.targets.is_empty()),
+    ];
+    let (key, _) = others.into_iter().find(|(_, is_empty)| !is_empty)?;
+    let finding = Finding::error("policy-file", format!("a file of invariants holds `checks`, not `{key}`"));
+    Some(finding.at(file.document.key_span(&format!("/{key}")), ""))
 }
 
 fn built_in(directory: &Dir<'_>, found: &mut BTreeMap<String, Found>) {

@@ -195,6 +195,14 @@ impl PolicySet {
         &self.parts[setting]
     }
 
+    /// Every expression: of policies, of checks, and the bodies of functions.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let of_policies = self.policies.iter().flat_map(Policy::all_expressions);
+        let of_checks = self.checks.iter().flat_map(|check| check.when.iter().chain([&check.assert]));
+        let of_functions = self.language.functions().map(|(_, function)| &function.body);
+        of_policies.chain(of_checks).chain(of_functions)
+    }
+
     /// A table or constant of `data:` as JSON, quantities in canonical units.
     pub fn table(&self, name: &str) -> Option<&Value> {
         self.tables.get(name).map(|table| &table.value)

@@ -1,9 +1,12 @@
 //! Reports for people: aligned columns, units, GiB; coloured when a terminal shows them.
 
 pub mod changes;
+pub mod coverage;
 pub mod explanation;
 pub mod facts;
+pub mod impact;
 pub mod plan;
+pub mod verdicts;
 
 /// A text broken into lines of at most so many characters, each after the first indented.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {

@@ -8,15 +8,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::diag::{Finding, FindingRecord};
+use crate::corpus::compare::{Change as SnapshotChange, State};
+use crate::corpus::coverage::Coverage;
+use crate::corpus::verdict::{Verdict, place_of};
+use crate::diag::{At, Finding, FindingRecord};
 use crate::facts::units::Unit;
+use crate::impact::{Difference, Impact};
 use crate::plan::{Origin, Plan, PolicyRef, Setting};
+use crate::policy::PolicySet;
 use crate::target::Change;
 
 /// Name and version of the format of [`PlanReport`].
 pub const PLAN: &str = "wan22-policy/plan/v1";
 /// Name and version of the format of [`ApplyReport`].
 pub const APPLY: &str = "wan22-policy/apply/v1";
+/// Name and version of the format of [`ImpactReport`].
+pub const IMPACT: &str = "wan22-policy/impact/v1";
+/// Name and version of the format of [`TestReport`].
+pub const TEST: &str = "wan22-policy/test/v1";
 /// Name and version of the format of [`FindingsReport`].
 pub const FINDINGS: &str = "wan22-policy/findings/v1";
 
@@ -228,6 +237,180 @@ pub struct Drift {
     /// What it holds; absent when the file does not have the key, or cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Value>,
+}
+
+/// What `test --format json` prints.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestReport {
+    /// Name and version of this format: `wan22-policy/test/v1`.
+    #[schemars(extend("const" = TEST))]
+    pub schema: String,
+    /// How many machines and orphans there are of each state.
+    pub counts: BTreeMap<State, usize>,
+    /// The machines, and the snapshots without one.
+    pub machines: Vec<VerdictRecord>,
+    /// The machines whose snapshots were written or removed.
+    pub accepted: Vec<String>,
+    /// What the machines try, when it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
+}
+
+/// What became of one machine.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictRecord {
+    /// The machine.
+    pub machine: String,
+    /// In a word.
+    pub state: State,
+    /// What differs from the snapshot.
+    pub changes: Vec<ChangeRecord>,
+    /// What is wrong.
+    pub findings: Vec<FindingRecord>,
+}
+
+/// Something that differs.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeRecord {
+    /// The setting, the code of the finding, or `workload` when a model is asked about at another size.
+    pub name: String,
+    /// The models that it differs for.
+    pub models: Vec<String>,
+    /// What was said, as people read it; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What is said now; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// The policy or check that is the cause.
+    pub cause: String,
+    /// Where it stands; absent when it no longer does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+}
+
+impl TestReport {
+    /// The report of the verdicts by these policies.
+    pub fn new(set: &PolicySet, verdicts: &[Verdict], accepted: Vec<String>, coverage: Option<Coverage>) -> Self {
+        let mut counts = BTreeMap::new();
+        verdicts.iter().for_each(|verdict| *counts.entry(verdict.state).or_default() += 1);
+        let machines = verdicts.iter().map(|verdict| VerdictRecord {
+            machine: verdict.machine.clone(),
+            state: verdict.state,
+            changes: verdict.changes.iter().map(|change| ChangeRecord::new(set, change)).collect(),
+            findings: verdict.findings.iter().map(FindingRecord::from).collect(),
+        });
+        Self { schema: TEST.to_owned(), counts, machines: machines.collect(), accepted, coverage }
+    }
+}
+
+impl ChangeRecord {
+    /// A change, with the place of its cause in these policies.
+    pub fn new(set: &PolicySet, change: &SnapshotChange) -> Self {
+        let [before, after] = change.sides();
+        Self {
+            name: change.name.clone(),
+            models: change.models.clone(),
+            before,
+            after,
+            cause: change.cause().to_owned(),
+            at: place_of(set, change.cause()),
+        }
+    }
+}
+
+/// What `impact --format json` prints.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImpactReport {
+    /// Name and version of this format: `wan22-policy/impact/v1`.
+    #[schemars(extend("const" = IMPACT))]
+    pub schema: String,
+    /// Names of the policies, checks, functions (`f()`) and tables (`data.t`) that are not the same.
+    pub edited: Vec<String>,
+    /// What differs, that of most machines first.
+    pub changes: Vec<ImpactChange>,
+    /// How many machines of the folder were asked.
+    pub machines: usize,
+    /// How many generated machines were asked.
+    pub generated: usize,
+    /// How many generated machines there would have been to ask.
+    pub generated_possible: usize,
+}
+
+/// A change, and the machines that have it.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImpactChange {
+    /// The setting, the code of the finding, or `workload` when a model is asked about at another size.
+    pub name: String,
+    /// The models that it differs for.
+    pub models: Vec<String>,
+    /// What was said, as people read it; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What is said now; absent when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// Whether the figures in a finding differ from machine to machine; those of the first one are shown.
+    pub varies: bool,
+    /// The policy or check that is the cause.
+    pub cause: Cause,
+    /// The policy that gave the setting its value before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<Cause>,
+    /// The machines of the folder that have the change.
+    pub machines: Vec<String>,
+    /// Where none has: the facts of the smallest machine that was found, `NAME = VALUE`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<Vec<String>>,
+}
+
+/// A policy or check, and where it stands.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// Its id.
+    pub id: String,
+    /// Where it stands; absent when it is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<At>,
+}
+
+impl ImpactReport {
+    /// The report of what differs between two sets of policies.
+    pub fn new(base: &PolicySet, head: &PolicySet, impact: &Impact) -> Self {
+        Self {
+            schema: IMPACT.to_owned(),
+            edited: impact.edited.iter().cloned().collect(),
+            changes: impact.differences.iter().map(|difference| ImpactChange::new(base, head, difference)).collect(),
+            machines: impact.machines,
+            generated: impact.generated,
+            generated_possible: impact.possible,
+        }
+    }
+}
+
+impl ImpactChange {
+    fn new(base: &PolicySet, head: &PolicySet, difference: &Difference) -> Self {
+        let change = &difference.change;
+        let [before, after] = change.sides();
+        let cause = |id: &str, set: &PolicySet| Cause { id: id.to_owned(), at: place_of(set, id) };
+        Self {
+            name: change.name.clone(),
+            models: change.models.clone(),
+            before,
+            after,
+            varies: difference.varies,
+            cause: cause(change.cause(), if change.after.is_some() { head } else { base }),
+            was: change.was().filter(|_| change.after.is_some()).map(|id| cause(id, base)),
+            machines: difference.machines.clone(),
+            witness: difference.witness.clone(),
+        }
+    }
 }
 
 /// What `check --format json` prints, and every command that is refused before it has a plan.

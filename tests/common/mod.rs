@@ -8,12 +8,13 @@ use std::sync::LazyLock;
 use std::{env, fs};
 
 use serde_json::Value;
+use wan22_policy::corpus::Corpus;
 use wan22_policy::diag::Source;
 use wan22_policy::engine::{Question, evaluate};
 use wan22_policy::facts::workload::Workload;
 use wan22_policy::facts::{Fact, Facts, Origin, file, vocabulary};
 use wan22_policy::plan::Plan;
-use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, compile, load};
+use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, What, compile, load, table};
 use wan22_policy::yaml;
 
 /// The machine that the seed report describes.
@@ -21,6 +22,14 @@ pub const REFERENCE: &str = "rtx-4080-16g-128g-5995wx-nps4";
 
 /// The shipped policy files.
 pub static FILES: LazyLock<Vec<LoadedFile>> = LazyLock::new(|| load(&LoadOptions::default()).unwrap().0);
+/// The day of the tests.
+pub const AS_OF: &str = "2026-11-23";
+/// The machines of `tests/machines/`.
+pub static CORPUS: LazyLock<Corpus> = LazyLock::new(|| {
+    let options = LoadOptions { what: What::Tables, ..LoadOptions::default() };
+    let cards = table(&load(&options).unwrap().0, "gpus").unwrap();
+    Corpus::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines"), &cards).unwrap()
+});
 /// The shipped policies.
 pub static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| compile(&FILES).unwrap());
 
@@ -65,7 +74,7 @@ pub fn machine(name: &str, workload: &str) -> Facts {
 
 /// The question without pins, on a fixed day.
 pub fn question(pins: BTreeMap<usize, Value>) -> Question {
-    Question { pins, as_of: "2026-11-23".parse().unwrap() }
+    Question { pins, as_of: AS_OF.parse().unwrap() }
 }
 
 /// The plan without pins.

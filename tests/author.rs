@@ -1,0 +1,342 @@
+//! The loop of a policy author, on a project of its own: edit, test, review, accept, and what an edit has as impact.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use wan22_policy::schema;
+
+const SMALL: &str = "schema: wan22-policy/facts/v1
+facts:
+  gpus: [{ name: A, compute_capability: 8.6, vram: { total: 8188 MiB } }]
+  ram: { total: 32 GiB }
+";
+
+// The layer is above the built-in ones and below a site's.
+const TILES: &str = "policies:
+  - id: tiles-by-size
+    when: known(gpu.vram.total)
+    derive:
+      vae.tile_size: 'if gpu.vram.total >= gib(12) { 512 } else { 256 }'
+    why: A test.
+    source: estimate
+";
+
+/// A folder with `policies/` and `tests/machines/`, as an author has it.
+struct Project(TempDir);
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Project {
+    fn new() -> Self {
+        let project = Self(tempfile::tempdir().unwrap());
+        project.write("policies/70-tiles.yaml", TILES);
+        project.write("tests/machines/small.yaml", SMALL);
+        project.write("tests/machines/large.yaml", &SMALL.replace("8188", "12500"));
+        project
+    }
+
+    /// One whose machines are reviewed.
+    fn reviewed() -> Self {
+        let project = Self::new();
+        project.run(&["test", "--accept"]).expect(0);
+        project
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.contains(from), "{from}");
+        self.write(name, &text.replace(from, to));
+    }
+
+    fn snapshot(&self, machine: &str) -> String {
+        fs::read_to_string(self.path(&format!("tests/machines/snapshots/plan@{machine}.yaml.snap"))).unwrap_or_default()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, "")
+    }
+
+    fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+            .args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that asks nothing has ended before it could read.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn git(&self, arguments: &[&str]) {
+        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
+        let output = Command::new("git").current_dir(self.0.path()).args(identity).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Ran {
+    #[track_caller]
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self
+    }
+
+    #[track_caller]
+    fn says(self, text: &str) -> Self {
+        assert!(self.out.contains(text) || self.err.contains(text), "no «{text}» in:\n{}\n{}", self.out, self.err);
+        self
+    }
+
+    /// The JSON that was printed, which must satisfy the schema of its format.
+    #[track_caller]
+    fn json(&self, format: &str) -> Value {
+        let schema: Value = serde_json::from_str(&schema::find(format).unwrap().text()).unwrap();
+        let value: Value =
+            serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}\n{}\n{}", self.out, self.err));
+        jsonschema::validate(&schema, &value).unwrap_or_else(|error| panic!("{error}\n{}", self.out));
+        value
+    }
+}
+
+fn states(report: &Value) -> Vec<(&str, &str)> {
+    let text = |value: &'_ Value| -> &str { Box::leak(value.as_str().unwrap().to_owned().into_boxed_str()) };
+    report["machines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|machine| (text(&machine["machine"]), text(&machine["state"])))
+        .collect()
+}
+
+#[test]
+fn every_state_is_told() {
+    let project = Project::new();
+    project.run(&["test"]).expect(4).says("2 machines, 0 invariants: 2 new");
+    project.run(&["test", "--accept"]).expect(0).says("accepted 2 snapshots").says("2 pass");
+    project.run(&["test"]).expect(0).says("2 machines, 0 invariants: 2 pass");
+    assert!(project.snapshot("small").starts_with("---\nsource: tests/machines.rs\n---\nti2v-5b:1280x704x121\n"));
+
+    project.edit("policies/70-tiles.yaml", "256", "128");
+    let changed = project.run(&["test"]).expect(4).says("1 pass, 1 changed");
+    insta::assert_snapshot!("author-changed", changed.out);
+
+    // The same values from another policy.
+    project.edit("policies/70-tiles.yaml", "128", "256");
+    project.edit("policies/70-tiles.yaml", "tiles-by-size", "tiles");
+    project.run(&["test"]).expect(4).says("2 reason changed").says("256 px (tiles-by-size) → 256 px (tiles)");
+    project.edit("policies/70-tiles.yaml", "id: tiles", "id: tiles-by-size");
+
+    fs::remove_file(project.path("tests/machines/large.yaml")).unwrap();
+    project.write("tests/machines/broken.yaml", "schema: wan22-policy/facts/v1\nfacts: { ramm: 1 }\n");
+    project.write("tests/machines/more.yaml", SMALL);
+    let ran = project.run(&["test", "--format", "json"]).expect(3);
+    assert_eq!(
+        states(&ran.json("test")),
+        [("broken", "error"), ("large", "orphan"), ("more", "new"), ("small", "pass")]
+    );
+    project.run(&["test"]).expect(3).says("tests/machines/broken.yaml:2:10").says("did you mean `ram");
+
+    // What can be accepted is; what is broken stays broken.
+    project.run(&["test", "--accept"]).expect(3).says("accepted 2 snapshots");
+    assert_eq!(project.snapshot("large"), "");
+    fs::remove_file(project.path("tests/machines/broken.yaml")).unwrap();
+    project.run(&["test"]).expect(0);
+
+    project.write("tests/machines/snapshots/plan@more.yaml.snap", "---\nsource: a\n---\nnot a snapshot\n");
+    project.run(&["test"]).expect(3).says("line 4 is not one of a snapshot: `not a snapshot`");
+    project.run(&["test", "--accept", "--machine", "more"]).expect(0);
+}
+
+#[test]
+fn nothing_to_test_is_a_failure() {
+    let project = Project::reviewed();
+    project
+        .run(&["test", "--machine", "smal"])
+        .expect(2)
+        .says("there is no machine `smal`")
+        .says("did you mean `small`?");
+    project.run(&["test", "--accept", "--policy", "tiles-by-sise"]).expect(2).says("did you mean `tiles-by-size`?");
+    project.run(&["test", "--policy", "vae-tile"]).expect(2);
+    project.run(&["test", "--machines", "nowhere"]).expect(1).says("--machines");
+    project.write("empty/readme.txt", "");
+    project.run(&["test", "--machines", "empty"]).expect(2).says("there is no machine in `empty`");
+    project.write("policies/70-tiles.yaml", "policies: [{ id: a, when: 'gpu.vrm > 1', set: { batch.size: 1 } }]\n");
+    project.run(&["test"]).expect(3).says("unknown fact `gpu.vrm`");
+    project.write("policies/70-tiles.yaml", "policies: [");
+    project.run(&["test"]).expect(1);
+}
+
+#[test]
+fn a_policy_that_fails_on_a_machine_cannot_be_accepted() {
+    let project = Project::reviewed();
+    project.edit("policies/70-tiles.yaml", "else { 256 }", "else { 100 }");
+    project.run(&["test"]).expect(3).says("error[setting-out-of-range]").says("(with ti2v-5b:1280x704x121)");
+    let before = project.snapshot("small");
+    project.run(&["test", "--accept"]).expect(3);
+    assert_eq!(project.snapshot("small"), before);
+}
+
+#[test]
+fn an_invariant_stands_above_the_snapshots() {
+    let project = Project::reviewed();
+    let invariant = "checks:
+  - id: tiles-are-small
+    when: known(gpu.vram.total)
+    assert: settings.vae.tile_size <= 256
+    severity: error
+    message: 'a tile of {settings.vae.tile_size}'
+    why: A test.
+";
+    project.write("tests/invariants/tiles.yaml", invariant);
+    let ran = project.run(&["test", "--accept"]).expect(3).says("a tile of 512 px (with ti2v-5b:1280x704x121)");
+    assert!(ran.says("1 invariant").out.contains("tests/invariants/tiles.yaml:4:13"));
+    assert!(!project.snapshot("large").contains("tiles-are-small"));
+    project.run(&["test", "--machine", "small"]).expect(0);
+    project.write("tests/invariants/tiles.yaml", "policies: [{ id: a, set: { batch.size: 1 } }]\n");
+    project.run(&["test"]).expect(3).says("a file of invariants holds `checks`, not `policies`");
+}
+
+#[test]
+fn one_policys_changes_are_accepted_alone() {
+    let project = Project::reviewed();
+    project.edit("policies/70-tiles.yaml", "256", "128");
+    project.write(
+        "policies/71-batch.yaml",
+        "policies: [{ id: two-at-once, set: { batch.size: 2 }, why: A test., source: estimate }]\n",
+    );
+    project.run(&["test", "--accept", "--policy", "two-at-once"]).expect(4).says("accepted 2 snapshots");
+    let ran = project.run(&["test", "--format", "json"]).expect(4);
+    let report = ran.json("test");
+    let left: Vec<&Value> =
+        report["machines"].as_array().unwrap().iter().flat_map(|m| m["changes"].as_array().unwrap()).collect();
+    assert!(!left.is_empty() && left.iter().all(|change| change["cause"] != "two-at-once"), "{left:#?}");
+    assert!(project.snapshot("small").contains("batch.size: 2 (two-at-once)"));
+    assert!(project.snapshot("small").contains("vae.tile_size: 256 px (tiles-by-size)"));
+    project.run(&["test", "--accept", "--machine", "large"]).expect(0);
+    project.run(&["test", "--accept"]).expect(0);
+    project.run(&["test"]).expect(0);
+}
+
+#[test]
+fn a_review_walks_through_the_causes() {
+    let project = Project::reviewed();
+    project.edit("policies/70-tiles.yaml", "256", "128");
+    project.write(
+        "policies/71-batch.yaml",
+        "policies: [{ id: two-at-once, set: { batch.size: 2 }, why: A test., source: estimate }]\n",
+    );
+    // `maybe` is no answer, so it asks again; the end of the input quits.
+    let quit = project.run_with(&["test", "--review", "--machine", "small"], "maybe\n").expect(4);
+    quit.says("1 of 4: ").says("0 accepted, 0 rejected, 4 skipped");
+    let first = project.run_with(&["test", "--review"], "w\nr\ns\ns\ns\n").expect(4);
+    insta::assert_snapshot!("author-review", first.out);
+    project.write("tests/machines/more.yaml", SMALL);
+    project.run_with(&["test", "--review"], "a\na\na\na\na\na\n").expect(0).says("0 rejected, 0 skipped");
+    project.run(&["test"]).expect(0).says("3 pass");
+    fs::remove_file(project.path("tests/machines/more.yaml")).unwrap();
+    project.run_with(&["test", "--review"], "a\n").expect(0).says("which is no machine any more");
+    project.run(&["test"]).expect(0).says("2 pass");
+}
+
+#[test]
+fn coverage_counts_what_machines_try() {
+    let project = Project::reviewed();
+    let coverage = |project: &Project| {
+        let report = project.run(&["test", "--coverage", "--format", "json"]).json("test");
+        report["coverage"].clone()
+    };
+    let find = |list: &Value, key: &str, part: &str| -> Value {
+        let items = list.as_array().unwrap().iter();
+        items.clone().find(|item| item[key].as_str().unwrap().contains(part)).cloned().unwrap()
+    };
+    let ours = |coverage: &Value| {
+        let edges = coverage["boundaries"].as_array().unwrap().iter();
+        edges.clone().find(|edge| edge["name"] == "gpu.vram.total" && edge["value"] == "12 GiB").cloned().unwrap()
+    };
+    let both = coverage(&project);
+    assert_eq!(find(&both["policies"], "policy", "tiles-by-size")["machines"], 2);
+    let condition = find(&both["conditions"], "condition", "gpu.vram.total >= gib(12)");
+    assert_eq!((&condition["seen_true"], &condition["seen_false"]), (&1.into(), &1.into()));
+    assert_eq!(ours(&both)["below"]["machine"], "small");
+    assert_eq!(ours(&both)["at_or_above"]["machine"], "large");
+
+    fs::remove_file(project.path("tests/machines/large.yaml")).unwrap();
+    assert_eq!(ours(&coverage(&project))["at_or_above"], Value::Null);
+    project
+        .run(&["test", "--coverage"])
+        .says("gpu.vram.total 12 GiB")
+        .says("no machine at it or right above")
+        .says("covered by 1 machines: policies ");
+}
+
+#[test]
+fn an_edit_has_its_impact() {
+    let project = Project::reviewed();
+    project.git(&["init", "--quiet"]);
+    project.git(&["add", "."]);
+    project.git(&["commit", "--quiet", "-m", "a"]);
+    project.run(&["impact", "--base", "HEAD"]).expect(0).says("no policy is edited").says("0 changes on 2 machines");
+
+    project.edit("policies/70-tiles.yaml", "gib(12)", "gib(7)");
+    let ran = project.run(&["impact", "--base", "HEAD"]).expect(4);
+    insta::assert_snapshot!("author-impact", ran.out);
+    let markdown = project.run(&["impact", "--base", "main", "--format", "markdown"]).expect(4);
+    insta::assert_snapshot!("author-impact-markdown", markdown.out);
+
+    // No machine of the folder is between 9 and 10 GiB; a generated one is.
+    project.edit("policies/70-tiles.yaml", "gib(7)", "gib(10)");
+    let report = project.run(&["impact", "--base", "HEAD", "--format", "json"]).expect(4).json("impact");
+    let changes = report["changes"].as_array().unwrap();
+    let tile = changes.iter().find(|change| change["name"] == "vae.tile_size").unwrap();
+    assert_eq!((&tile["before"], &tile["after"]), (&"256 px".into(), &"512 px".into()));
+    assert_eq!(tile["machines"], serde_json::json!([]));
+    assert_eq!(tile["cause"]["at"]["line"], 2);
+    let witness: Vec<&str> = tile["witness"].as_array().unwrap().iter().map(|fact| fact.as_str().unwrap()).collect();
+    assert!(witness.contains(&"gpus[0].vram.total = 10 GiB"), "{witness:?}");
+    assert!(witness.len() < 4, "as few facts as possible: {witness:?}");
+
+    // Against a directory.
+    fs::rename(project.path("policies"), project.path("new")).unwrap();
+    project.write("old/70-tiles.yaml", TILES);
+    project.run(&["impact", "--base", "old", "--policies", "new"]).expect(4).says("tiles-by-size new/70-tiles.yaml:2");
+    project.run(&["impact", "--base", "nothing", "--policies", "new"]).expect(2).says("a revision that Git knows");
+}
+
+/// The project's own machines, as the command sees them.
+#[test]
+fn the_shipped_policies_say_what_was_reviewed() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ran = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+        .args(["test", "--as-of", common::AS_OF])
+        .current_dir(repository)
+        .output()
+        .unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{out}");
+}
