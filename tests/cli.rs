@@ -384,8 +384,10 @@ fn a_derivation_is_explained() {
     insta::assert_snapshot!("explain-function-of-the-language", explain("floor_div()"));
     insta::assert_snapshot!("explain-table", explain("data.models"));
     insta::assert_snapshot!("explain-constant", explain("data.left_free"));
-    let near = world.run("explain", &["flor_div"]).expect(2).err;
-    assert!(near.contains("did you mean `floor_div`?"), "{near}");
+    for (name, meant) in [("flor_div", "floor_div"), ("left_free", "data.left_free")] {
+        let near = world.run("explain", &[name]).expect(2).err;
+        assert!(near.contains(&format!("did you mean `{meant}`?")), "{near}");
+    }
     let pinned = world.run("explain", &["threads.intra_op", "--set", "threads.intra_op=20"]).expect(0).out;
     assert!(pinned.contains("pinned") && pinned.contains("would give 48; beaten"), "{pinned}");
     let unset = world.run("explain", &["threads.intra_op", "--fact", "cpu.physical_cores=unknown"]).expect(0).out;

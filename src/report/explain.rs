@@ -306,7 +306,11 @@ impl Explainer<'_> {
         } else if let Some(table) = name.strip_prefix("data.").and_then(|name| self.set.tables.get(name)) {
             Explanation::Table(TableExplanation::new(table, self.read_by(|read| read == name)))
         } else {
-            return Err(did_you_mean(name, self.names()));
+            // A table is written as expressions read it, since a fact may have its name.
+            return Err(match self.set.tables.contains_key(name) {
+                true => Some(format!("did you mean `data.{name}`?")),
+                false => did_you_mean(name, self.names()),
+            });
         };
         Ok(ExplainReport { schema: SCHEMA.to_owned(), name: name.to_owned(), explanation })
     }

@@ -84,9 +84,11 @@ fn render_table(name: &str, table: &TableExplanation, paint: Paint) -> String {
         text += &columns.render(paint, 9);
         text += &format!("\n{}\n", paint.bold("rows"));
         match &table.value {
-            Value::Object(rows) => rows.iter().for_each(|(name, row)| text += &table_row(name, row, table)),
+            Value::Object(rows) => {
+                rows.iter().for_each(|(name, row)| text += &format!("  {name}\n      {}\n", cells(row, table)));
+            }
             Value::Array(rows) => {
-                rows.iter().enumerate().for_each(|(i, row)| text += &table_row(&i.to_string(), row, table));
+                rows.iter().enumerate().for_each(|(i, row)| text += &format!("  {i:<4}{}\n", cells(row, table)));
             }
             _ => {}
         }
@@ -94,14 +96,14 @@ fn render_table(name: &str, table: &TableExplanation, paint: Paint) -> String {
     text
 }
 
-// A row of a table on lines of its own: its name or number, then its cells.
-fn table_row(name: &str, row: &Value, table: &TableExplanation) -> String {
+// The cells of a row, besides its name.
+fn cells(row: &Value, table: &TableExplanation) -> String {
     let cell = |column: &ColumnRecord| {
         let value = row.get(&column.named.name).filter(|_| column.named.name != "name")?;
         Some(format!("{} {}", column.named.name, show(value, column.unit)))
     };
     let cells: Vec<String> = table.columns.iter().filter_map(cell).collect();
-    format!("  {name}\n      {}\n", wrap(&cells.join(", "), WIDTH, 6))
+    wrap(&cells.join(", "), WIDTH, 6)
 }
 
 fn render_setting(name: &str, setting: &SettingExplanation, paint: Paint) -> String {
