@@ -96,7 +96,7 @@ mod tests {
         assert!(CODES.is_sorted_by(|a, b| a.name < b.name));
         for info in CODES {
             assert!(
-                info.description.ends_with('.') && info.description.starts_with(char::is_uppercase),
+                info.description.ends_with('.') && info.description.starts_with(|c: char| c.is_uppercase() || c == '`'),
                 "{}",
                 info.name
             );
