@@ -1,70 +1,57 @@
-//! Reference pages, generated from the tables that the program itself reads.
+//! Reference pages, generated from the tables that the program itself reads and from the policies that come with it.
 
-use std::fmt::Write;
+mod facts;
+mod findings;
+mod functions;
+mod settings;
 
-use crate::facts::Origin;
-use crate::facts::vocabulary::{FACTS, FactSpec, Stability};
+use crate::policy::PolicySet;
 
-/// The families of facts, in the table's order, with what each is about.
-const FAMILIES: &[(&str, &str)] = &[
-    ("host", "The system and the machine it runs on"),
-    ("cpu", "The processor, and what of it this process may use"),
-    ("numa", "Nodes of memory and CPUs"),
-    ("ram", "Memory and swap"),
-    ("gpu", "NVIDIA GPUs"),
-    ("driver", "The NVIDIA driver"),
-    ("disk", "Where the models lie"),
-    ("software", "Installed packages"),
-    ("models", "Checkpoints"),
-    ("workload", "The question asked"),
+/// A page below `docs/`.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// The name of its file.
+    pub file: &'static str,
+    /// The table that it is generated from.
+    tables: &'static str,
+    /// What follows the note of its origin.
+    body: fn(&PolicySet) -> String,
+}
+
+/// Every page, by name.
+pub const PAGES: &[Page] = &[
+    Page { file: "facts.md", tables: "src/facts/vocabulary.rs", body: |_| facts::body() },
+    Page { file: "findings.md", tables: "src/diag/codes.rs and the checks in policies/", body: findings::body },
+    Page {
+        file: "functions.md",
+        tables: "src/expr/functions.rs and the functions and data in policies/",
+        body: functions::body,
+    },
+    Page { file: "settings.md", tables: "schemas/settings.schema.json", body: |_| settings::body() },
 ];
 
-/// `docs/facts.md`: every fact by family.
-pub fn facts() -> String {
-    let mut page = String::from(
-        "<!-- Generated from src/facts/vocabulary.rs; `UPDATE_DOCS=1 cargo test --test docs` writes it anew. -->\n\
-         # Facts\n\n\
-         A fact has a value and an origin, or is unknown for a reason that `wan22-policy facts` shows. Expressions read \
-         it by its name; `known(NAME)` asks whether there is a value. Sizes are bytes inside, and GiB for people.\n\n\
-         Settings may read the **stable** facts. The **volatile** ones change while the machine runs, so only checks \
-         read them. `gpus[]` stands for each GPU (`gpus[0]`, `gpus[1]`, …), and every name below it stands below `gpu` \
-         too, the GPU that the workload runs on.\n\n\
-         Beside the origins named here, any fact may come from a facts file (`--facts`, origin `file`) or from the user \
-         (`--fact NAME=VALUE`, origin `user`). Where a source is missing altogether (no driver, no hwloc, a machine \
-         known from a saved dump alone), all that only it knows is unknown.\n",
-    );
-    for (family, title) in FAMILIES {
-        let _ = write!(
-            page,
-            "\n## {title}\n\n\
-             | fact | type | unit | stability | origin | meaning | unknown when |\n|---|---|---|---|---|---|---|\n"
-        );
-        FACTS.iter().filter(|spec| family_of(spec) == *family).for_each(|spec| row(&mut page, spec));
-    }
-    page
-}
-
-fn family_of(spec: &FactSpec) -> &str {
-    let end = spec.name.find(['.', '[']).unwrap_or(spec.name.len());
-    match &spec.name[..end] {
-        "gpus" => "gpu",
-        family => family,
+impl Page {
+    /// The text, by the policies that come with the program.
+    pub fn text(&self, shipped: &PolicySet) -> String {
+        let (tables, body) = (self.tables, (self.body)(shipped));
+        format!("<!-- Generated from {tables}; `UPDATE_DOCS=1 cargo test --test docs` writes it anew. -->\n{body}")
     }
 }
 
-fn row(page: &mut String, spec: &FactSpec) {
-    let unit = spec.unit.map_or_else(String::new, |unit| unit.to_string());
-    let stability = match spec.stability {
-        Stability::Stable => "stable",
-        Stability::Volatile => "volatile",
-    };
-    let origins: Vec<String> = spec.origins.iter().map(Origin::to_string).collect();
-    let (ty, origins) = (spec.ty.describe(), origins.join(", "));
-    let _ = writeln!(
-        page,
-        "| `{}` | {ty} | {unit} | {stability} | {origins} | {} | {} |",
-        spec.name, spec.doc, spec.absent
-    );
+/// A row of a Markdown table.
+fn row<const N: usize>(cells: [&str; N]) -> String {
+    let cells = cells.map(|cell| cell.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|"));
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// The head of a Markdown table.
+fn head<const N: usize>(cells: [&str; N]) -> String {
+    format!("{}|{}\n", row(cells), "---|".repeat(N))
+}
+
+/// The name of a policy file, without the place that it was read from.
+fn file_name(shown: &str) -> &str {
+    shown.strip_prefix("<built-in>/").unwrap_or(shown)
 }
 
 #[cfg(test)]
@@ -72,10 +59,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fact_has_a_family_on_the_page() {
-        let page = facts();
-        for spec in FACTS {
-            assert!(page.contains(&format!("| `{}` |", spec.name)), "{}", spec.name);
-        }
+    fn pages_are_sorted_and_cells_stay_in_their_columns() {
+        assert!(PAGES.is_sorted_by(|a, b| a.file < b.file));
+        assert_eq!(head(["a", "b"]), "| a | b |\n|---|---|\n");
+        assert_eq!(row(["`x || y`", "two\nlines"]), "| `x \\|\\| y` | two lines |\n");
     }
 }

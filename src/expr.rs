@@ -210,6 +210,11 @@ impl Language {
         self.functions.insert(name.to_owned(), Signature { parameters, result, reads, body });
     }
 
+    /// The function of a policy file of that name.
+    pub fn function(&self, name: &str) -> Option<&Signature> {
+        self.functions.get(name)
+    }
+
     /// The functions of policy files, by name.
     pub fn functions(&self) -> impl Iterator<Item = (&str, &Signature)> {
         self.functions.iter().map(|(name, signature)| (name.as_str(), signature))

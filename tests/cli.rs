@@ -344,9 +344,19 @@ fn json_satisfies_its_schemas() {
     let elsewhere = world.run("plan", &["--format", "json", "--root", "../policies"]).expect(0).json("plan");
     assert_eq!(elsewhere["targets"], serde_json::json!([]));
 
-    for name in
-        ["vae.tile_size", "threads.intra_op", "gpu.vram.total", "gpus[].name", "undecided", "enough-ram", "monitor"]
-    {
+    for name in [
+        "vae.tile_size",
+        "threads.intra_op",
+        "gpu.vram.total",
+        "gpus[].name",
+        "undecided",
+        "enough-ram",
+        "monitor",
+        "floor_div",
+        "pool_of",
+        "data.models",
+        "data.left_free",
+    ] {
         let explained = world.run("explain", &["--format", "json", name]).expect(0).json("explain");
         assert_eq!(explained["name"], name);
     }
@@ -370,6 +380,14 @@ fn a_derivation_is_explained() {
     insta::assert_snapshot!("explain-fact", explain("gpu.vram.total"));
     insta::assert_snapshot!("explain-code", explain("undecided"));
     insta::assert_snapshot!("explain-check", explain("enough-ram"));
+    insta::assert_snapshot!("explain-function", explain("pool_of"));
+    insta::assert_snapshot!("explain-function-of-the-language", explain("floor_div()"));
+    insta::assert_snapshot!("explain-table", explain("data.models"));
+    insta::assert_snapshot!("explain-constant", explain("data.left_free"));
+    for (name, meant) in [("flor_div", "floor_div"), ("left_free", "data.left_free")] {
+        let near = world.run("explain", &[name]).expect(2).err;
+        assert!(near.contains(&format!("did you mean `{meant}`?")), "{near}");
+    }
     let pinned = world.run("explain", &["threads.intra_op", "--set", "threads.intra_op=20"]).expect(0).out;
     assert!(pinned.contains("pinned") && pinned.contains("would give 48; beaten"), "{pinned}");
     let unset = world.run("explain", &["threads.intra_op", "--fact", "cpu.physical_cores=unknown"]).expect(0).out;
@@ -388,6 +406,17 @@ fn facts_are_shown_saved_and_read_again() {
         let again = world.run("plan", &["--facts", path]).expect(0).out;
         assert_eq!(again, world.run("plan", &[]).expect(0).out);
     }
+    // In a checkout an editor is told the schema; elsewhere there is none to be told of.
+    assert!(world.read("box.yaml").starts_with("schema: "));
+    fs::create_dir_all(world.path("schemas")).unwrap();
+    fs::create_dir_all(world.path("tests/machines")).unwrap();
+    world.write("schemas/facts.schema.json", &schema::find("facts").unwrap().text());
+    world.run("facts", &["--save", world.path("tests/machines/box.yaml").to_str().unwrap()]).expect(0);
+    let saved = world.read("tests/machines/box.yaml");
+    let rest = saved.strip_prefix("# yaml-language-server: $schema=../../schemas/facts.schema.json\n").unwrap();
+    assert_eq!(rest, world.read("box.yaml"));
+    let machine = world.path("tests/machines/box.yaml");
+    world.run("plan", &["--facts", machine.to_str().unwrap()]).expect(0);
     // A machine may come through a pipe.
     let policies = world.path("policies");
     let mut child = program()

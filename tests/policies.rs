@@ -83,6 +83,23 @@ fn each_bad_policy_gives_the_finding_it_is_named_for() {
     }
 }
 
+/// Only root has something to lose to a file that others may write; others see that the mode is of no matter to them.
+#[cfg(unix)]
+#[test]
+fn root_refuses_policies_that_others_may_write() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("85-site.yaml");
+    std::fs::write(&file, "policies: []\n").unwrap();
+    let root = std::fs::metadata(&file).unwrap().uid() == 0;
+    for (mode, open) in [(0o644, false), (0o664, true), (0o646, true)] {
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+        let (_, findings) = load(&options(Some(directory.path()))).unwrap();
+        let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
+        assert_eq!(codes, if root && open { vec!["untrusted-policy"] } else { vec![] }, "{mode:o}");
+    }
+}
+
 /// A policy file from a stranger cannot crash or stall the program.
 #[test]
 fn hostile_policies_end_in_a_finding() {

@@ -10,7 +10,7 @@ use super::{Exit, Screen};
 use crate::report::explain::Explainer;
 use crate::report::{human, json};
 
-/// Explain a setting, a fact, a policy, a check, or the code of a finding
+/// Explain a setting, fact, function, table, policy, check, or the code of a finding
 ///
 /// Of a setting: the policy that gave the value, where it stands and why, the facts it read, the candidates it
 /// rejected and by how much, the limits, and why each other policy did not decide.
@@ -18,11 +18,13 @@ use crate::report::{human, json};
 /// Examples:
 ///   wan22-policy explain vae.tile_size
 ///   wan22-policy explain gpu.vram.total
+///   wan22-policy explain data.models
 ///   wan22-policy explain undecided
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Explain {
-    /// The name of a setting (vae.tile_size), a fact (gpu.vram.total), a policy, a check, or a finding's code
+    /// The name of a setting (vae.tile_size), a fact (gpu.vram.total), a function (floor_div), a table (data.models), a
+    /// policy, a check, or a finding's code
     #[arg(value_name = "NAME|CODE")]
     name: String,
 

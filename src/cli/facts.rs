@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::error::CliError;
 use super::machine::{MachineOptions, complete};
 use super::options::{InstallationOptions, PolicyOptions};
+use super::schema::first_line;
 use super::{Exit, Screen};
 use crate::facts::file::FactsFile;
 use crate::facts::probe;
@@ -72,7 +73,10 @@ impl Facts {
         if let Some(path) = &self.save {
             let is_json = path.extension().is_some_and(|extension| extension == "json");
             let file = probe::anonymous(&facts);
-            let text = if is_json { json::text(&file) } else { yaml(&file)? };
+            let text = match is_json {
+                true => json::text(&file),
+                false => format!("{}{}", first_line("facts", path).unwrap_or_default(), yaml(&file)?),
+            };
             if path.as_os_str() == "-" {
                 screen.print(&text)?;
                 return Ok(Exit::Fine);

@@ -1,5 +1,7 @@
 //! `schema`: the JSON Schema of a format.
 
+use std::path::Path;
+
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
@@ -28,4 +30,16 @@ impl Schema {
         screen.print(&format.text())?;
         Ok(Exit::Fine)
     }
+}
+
+/// The line at the head of a YAML file by which an editor finds the schema of its format: where the file lies in a checkout
+/// of this program, the path to `schemas/` there.
+pub fn first_line(format: &str, file: &Path) -> Option<String> {
+    let name = format!("schemas/{format}.schema.json");
+    let file = std::path::absolute(file).ok()?;
+    let up = file.parent()?.ancestors().position(|folder| folder.join(&name).is_file())?;
+    Some(format!(
+        "# yaml-language-server: $schema={}{name}\n",
+        if up == 0 { "./".to_owned() } else { "../".repeat(up) }
+    ))
 }

@@ -497,8 +497,7 @@ impl Checker<'_> {
             );
         };
         if types.len() != function.parameters.len() {
-            let message =
-                format!("`{name}` takes {} ({})", count(function.parameters.len()), function.parameters.join(", "));
+            let message = format!("`{}` takes {}", function.usage(), count(function.parameters.len()));
             return self.problem("mixed-types", position, message, None);
         }
         (function.result)(&types).unwrap_or_else(|wanted| {

@@ -15,8 +15,10 @@ type Fallible<T> = Result<T, Box<EvalAltResult>>;
 pub struct Function {
     /// Its name.
     pub name: &'static str,
-    /// Names of its parameters, for the reference page and messages.
-    pub parameters: &'static [&'static str],
+    /// Its parameters: the name of each, and what it takes.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// What its result is, and in which unit.
+    pub gives: &'static str,
     /// What it gives, in a sentence.
     pub doc: &'static str,
     /// An expression that is true; a test evaluates it.
@@ -83,42 +85,48 @@ fn items(types: &[Type]) -> Result<Type, &'static str> {
 pub const FUNCTIONS: &[Function] = &[
     Function {
         name: "abs",
-        parameters: &["x"],
+        parameters: &[("x", "a number")],
+        gives: "a number, in its unit",
         doc: "The number without its sign.",
         example: "abs(-3) == 3",
         result: same_number,
     },
     Function {
         name: "all",
-        parameters: &["list", "closure"],
+        parameters: &[("list", "a list"), ("closure", "a closure that is true or false")],
+        gives: "true or false",
         doc: "Whether the closure is true of every item; true of an empty list.",
         example: "[1, 2].all(|n| n > 0)",
         result: |t| predicate(t).map(|()| Type::Bool),
     },
     Function {
         name: "ceil",
-        parameters: &["x"],
+        parameters: &[("x", "a number")],
+        gives: "a whole number, in its unit",
         doc: "The smallest whole number that is not below.",
         example: "ceil(1.2) == 2",
         result: rounded,
     },
     Function {
         name: "ceil_div",
-        parameters: &["a", "b"],
+        parameters: &[("a", "a whole number"), ("b", "a whole number")],
+        gives: "a whole number, in the unit of a ÷ b",
         doc: "Whole-number division, rounded up.",
         example: "ceil_div(7, 2) == 4",
         result: |t| whole(t).and_then(|()| quotient(t)).map(Type::Int),
     },
     Function {
         name: "clamp",
-        parameters: &["x", "low", "high"],
+        parameters: &[("x", "a number"), ("low", "a number"), ("high", "a number")],
+        gives: "a number, in their unit",
         doc: "The number, moved into the range when it lies outside.",
         example: "clamp(12, 1, 8) == 8",
         result: same_number,
     },
     Function {
         name: "contains",
-        parameters: &["list", "item"],
+        parameters: &[("list", "a list, a table or a text"), ("item", "an item, a name or a part of it")],
+        gives: "true or false",
         doc: "Whether the list, the table or the text contains the item; `item in list` says the same.",
         example: "[1, 2].contains(2) && \"abc\".contains(\"b\")",
         result: |t| match t {
@@ -130,56 +138,64 @@ pub const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "ends_with",
-        parameters: &["text", "end"],
+        parameters: &[("text", "a text"), ("end", "a text")],
+        gives: "true or false",
         doc: "Whether the text ends so.",
         example: "\"fp16\".ends_with(\"16\")",
         result: texts,
     },
     Function {
         name: "filter",
-        parameters: &["list", "closure"],
+        parameters: &[("list", "a list"), ("closure", "a closure that is true or false")],
+        gives: "a list",
         doc: "The items of which the closure is true.",
         example: "[1, 2, 3].filter(|n| n > 1).len() == 2",
         result: |t| predicate(t).map(|()| t[0].clone()),
     },
     Function {
         name: "float",
-        parameters: &["x"],
+        parameters: &[("x", "a number")],
+        gives: "a number, in its unit",
         doc: "The number as one with a fraction, so that `/` divides exactly.",
         example: "float(7) / 2 == 3.5",
         result: |t| number(t).map(|()| Type::Float(t.first().and_then(Type::unit))),
     },
     Function {
         name: "floor",
-        parameters: &["x"],
+        parameters: &[("x", "a number")],
+        gives: "a whole number, in its unit",
         doc: "The largest whole number that is not above.",
         example: "floor(1.8) == 1",
         result: rounded,
     },
     Function {
         name: "floor_div",
-        parameters: &["a", "b"],
+        parameters: &[("a", "a whole number"), ("b", "a whole number")],
+        gives: "a whole number, in the unit of a ÷ b",
         doc: "Whole-number division, rounded down.",
         example: "floor_div(7, 2) == 3",
         result: |t| whole(t).and_then(|()| quotient(t)).map(Type::Int),
     },
     Function {
         name: "gib",
-        parameters: &["n"],
+        parameters: &[("n", "a plain number")],
+        gives: "a whole number (bytes)",
         doc: "So many GiB, in bytes; the fraction of a byte is dropped.",
         example: "gib(1.5) == mib(1536)",
         result: bytes,
     },
     Function {
         name: "known",
-        parameters: &["fact"],
+        parameters: &[("fact", "a fact, a setting or a cell")],
+        gives: "true or false",
         doc: "Whether a fact, a setting or a cell of a table has a value.",
         example: "known(gpu.vram.total)",
         result: |_| Ok(Type::Bool),
     },
     Function {
         name: "len",
-        parameters: &["list"],
+        parameters: &[("list", "a list, a table or a text")],
+        gives: "a whole number (count)",
         doc: "How many items the list, rows the table or characters the text has.",
         example: "[4, 5].len() == 2",
         result: |t| match t {
@@ -189,7 +205,8 @@ pub const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "map",
-        parameters: &["list", "closure"],
+        parameters: &[("list", "a list"), ("closure", "a closure")],
+        gives: "a list",
         doc: "What the closure gives for each item.",
         example: "[1, 2].map(|n| n * 10) == [10, 20]",
         result: |t| match t {
@@ -199,89 +216,109 @@ pub const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "max",
-        parameters: &["a", "b"],
+        parameters: &[("a", "a number"), ("b", "a number")],
+        gives: "a number, in their unit",
         doc: "The larger of two numbers.",
         example: "max(2, 3) == 3",
         result: same_number,
     },
     Function {
         name: "max_of",
-        parameters: &["list"],
+        parameters: &[("list", "a list of numbers")],
+        gives: "a number, in their unit",
         doc: "The largest number of a list that is not empty.",
         example: "max_of([1, 3, 2]) == 3",
         result: items,
     },
     Function {
         name: "mib",
-        parameters: &["n"],
+        parameters: &[("n", "a plain number")],
+        gives: "a whole number (bytes)",
         doc: "So many MiB, in bytes; the fraction of a byte is dropped.",
         example: "mib(512) == gib(0.5)",
         result: bytes,
     },
     Function {
         name: "min",
-        parameters: &["a", "b"],
+        parameters: &[("a", "a number"), ("b", "a number")],
+        gives: "a number, in their unit",
         doc: "The smaller of two numbers.",
         example: "min(2, 3) == 2",
         result: same_number,
     },
     Function {
         name: "min_of",
-        parameters: &["list"],
+        parameters: &[("list", "a list of numbers")],
+        gives: "a number, in their unit",
         doc: "The smallest number of a list that is not empty.",
         example: "min_of([2, 1, 3]) == 1",
         result: items,
     },
     Function {
         name: "round",
-        parameters: &["x"],
+        parameters: &[("x", "a number")],
+        gives: "a whole number, in its unit",
         doc: "The nearest whole number; halves away from zero.",
         example: "round(2.5) == 3",
         result: rounded,
     },
     Function {
         name: "round_down",
-        parameters: &["x", "step"],
+        parameters: &[("x", "a whole number"), ("step", "a whole number")],
+        gives: "a whole number, in their unit",
         doc: "The largest multiple of the step that is not above.",
         example: "round_down(100, 32) == 96",
         result: |t| whole(t).and_then(|()| same_number(t)),
     },
     Function {
         name: "round_up",
-        parameters: &["x", "step"],
+        parameters: &[("x", "a whole number"), ("step", "a whole number")],
+        gives: "a whole number, in their unit",
         doc: "The smallest multiple of the step that is not below.",
         example: "round_up(100, 32) == 128",
         result: |t| whole(t).and_then(|()| same_number(t)),
     },
     Function {
         name: "some",
-        parameters: &["list", "closure"],
+        parameters: &[("list", "a list"), ("closure", "a closure that is true or false")],
+        gives: "true or false",
         doc: "Whether the closure is true of at least one item.",
         example: "[1, 2].some(|n| n == 2)",
         result: |t| predicate(t).map(|()| Type::Bool),
     },
     Function {
         name: "starts_with",
-        parameters: &["text", "start"],
+        parameters: &[("text", "a text"), ("start", "a text")],
+        gives: "true or false",
         doc: "Whether the text starts so.",
         example: "\"cuda:0\".starts_with(\"cuda\")",
         result: texts,
     },
     Function {
         name: "sum",
-        parameters: &["list"],
+        parameters: &[("list", "a list of numbers")],
+        gives: "a number, in their unit",
         doc: "The sum of a list of numbers; 0 for an empty one.",
         example: "sum([1, 2, 3]) == 6",
         result: items,
     },
     Function {
         name: "version_at_least",
-        parameters: &["version", "wanted"],
+        parameters: &[("version", "a text"), ("wanted", "a text")],
+        gives: "true or false",
         doc: "Whether a dotted version is the wanted one or newer, number by number; what follows `+` or a letter is ignored.",
         example: "version_at_least(\"2.10.0+cu128\", \"2.9\")",
         result: texts,
     },
 ];
+
+impl Function {
+    /// How it is called: `clamp(x, low, high)`.
+    pub fn usage(&self) -> String {
+        let names: Vec<&str> = self.parameters.iter().map(|(name, _)| *name).collect();
+        format!("{}({})", self.name, names.join(", "))
+    }
+}
 
 /// The function of that name.
 pub fn find(name: &str) -> Option<&'static Function> {
@@ -411,4 +448,44 @@ fn version_numbers(text: &str) -> Vec<u64> {
         numbers.pop();
     }
     numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A type that the words of the table mean; numbers are in bytes, so that the unit of the result shows.
+    fn sample(words: &str) -> Type {
+        let bytes = Some(Unit::Bytes);
+        match words {
+            "a number" => Type::Float(bytes),
+            "a whole number" => Type::Int(bytes),
+            "a plain number" => Type::Float(None),
+            "a text" => Type::Text,
+            "a list" | "a list of numbers" | "a list, a table or a text" => Type::List(Arc::new(Type::Float(bytes))),
+            "an item, a name or a part of it" => Type::Float(bytes),
+            "a closure" | "a closure that is true or false" | "a fact, a setting or a cell" => Type::Bool,
+            _ => panic!("`{words}` is not a word of the table"),
+        }
+    }
+
+    #[test]
+    fn functions_take_and_give_what_the_table_says() {
+        for function in FUNCTIONS {
+            let types: Vec<Type> = function.parameters.iter().map(|(_, takes)| sample(takes)).collect();
+            let result = (function.result)(&types).unwrap_or_else(|wanted| panic!("{}: {wanted}", function.name));
+            let (kind, unit) = function.gives.split_once(", ").unwrap_or((function.gives, ""));
+            let shown = result.to_string();
+            match unit {
+                "in its unit" | "in their unit" => assert_eq!(shown, format!("{kind} (bytes)"), "{}", function.name),
+                _ => assert_eq!(shown, kind, "{}", function.name),
+            }
+            // A text is none of the other things that a first parameter may be.
+            let first = function.parameters[0].1;
+            if !first.contains("text") && first != "a fact, a setting or a cell" {
+                let wrong: Vec<Type> = std::iter::once(Type::Text).chain(types.into_iter().skip(1)).collect();
+                assert!((function.result)(&wrong).is_err(), "{} takes a text", function.name);
+            }
+        }
+    }
 }

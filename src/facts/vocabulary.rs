@@ -59,12 +59,35 @@ pub struct FactSpec {
 }
 
 impl FactSpec {
+    /// The name of its family, `gpu` for what stands below `gpus[]`.
+    pub fn family(&self) -> &'static str {
+        let end = self.name.find(['.', '[']).unwrap_or(self.name.len());
+        match &self.name[..end] {
+            "gpus" => "gpu",
+            family => family,
+        }
+    }
+
     /// What it means, in which unit, and when it is unknown.
     pub fn description(&self) -> String {
         let unit = self.unit.map_or_else(String::new, |unit| format!(" In {unit}."));
         format!("{}{unit} Unknown when {}.", self.doc, self.absent)
     }
 }
+
+/// The families of facts, in the table's order, with what each is about.
+pub const FAMILIES: &[(&str, &str)] = &[
+    ("host", "The system and the machine it runs on"),
+    ("cpu", "The processor, and what of it this process may use"),
+    ("numa", "Nodes of memory and CPUs"),
+    ("ram", "Memory and swap"),
+    ("gpu", "NVIDIA GPUs"),
+    ("driver", "The NVIDIA driver"),
+    ("disk", "Where the models lie"),
+    ("software", "Installed packages"),
+    ("models", "Checkpoints"),
+    ("workload", "The question asked"),
+];
 
 const fn fact(
     name: &'static str,
@@ -279,6 +302,12 @@ mod tests {
         for spec in FACTS {
             assert!(spec.doc.ends_with(['.', '…']), "{}", spec.name);
         }
+    }
+
+    #[test]
+    fn every_fact_is_of_a_family_in_the_order_of_families() {
+        let place = |spec: &FactSpec| FAMILIES.iter().position(|(family, _)| *family == spec.family()).unwrap();
+        assert!(FACTS.is_sorted_by_key(place));
     }
 
     #[test]

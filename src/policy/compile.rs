@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::entry::{FileCompiler, fits};
 use super::load::LoadedFile;
 use super::order::{depth_first, order};
-use super::set::{Allowed, FIRST_OVERRIDE_LAYER, PolicySet, parts};
+use super::set::{Allowed, FIRST_OVERRIDE_LAYER, PolicySet, Provenance, parts};
 use super::source::FunctionEntry;
 use super::tables::{self, Table};
 use crate::diag::{Finding, Span, codes, did_you_mean};
@@ -35,7 +35,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
             language.name_rows(tables::title(name), rows.keys().cloned().collect());
         }
     }
-    compiler.functions(&mut language, &tables);
+    let functions = compiler.functions(&mut language, &tables);
     compiler.stop_at_errors()?;
     let disabled = compiler.disabled();
     let allowed = compiler.allowed();
@@ -79,6 +79,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
         checks,
         targets,
         groups,
+        functions,
         tables,
     })
 }
@@ -89,7 +90,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
 /// What is wrong with the table.
 pub fn table(files: &[LoadedFile], name: &str) -> Result<Value, Vec<Finding>> {
     let highest = files.iter().rev().find_map(|file| Some((file, file.entries.data.get(name)?)));
-    highest.map_or(Ok(Value::Null), |(file, entry)| Ok(tables::read(name, entry, &file.document)?.value))
+    highest.map_or(Ok(Value::Null), |(file, entry)| Ok(tables::read(name, entry, file)?.value))
 }
 
 fn hash(files: &[LoadedFile]) -> String {
@@ -161,7 +162,7 @@ impl<'a> Compiler<'a> {
         let winners = self.winners("data", "duplicate-data", |file| Box::new(file.entries.data.iter()));
         let mut read = BTreeMap::new();
         for (name, (file, entry)) in winners {
-            match tables::read(name, entry, &file.document) {
+            match tables::read(name, entry, file) {
                 Ok(table) => {
                     read.insert(name.to_owned(), table);
                 }
@@ -172,7 +173,7 @@ impl<'a> Compiler<'a> {
     }
 
     // Functions are defined callee first, so that their types are known to their callers.
-    fn functions(&mut self, language: &mut Language, tables: &BTreeMap<String, Table>) {
+    fn functions(&mut self, language: &mut Language, tables: &BTreeMap<String, Table>) -> BTreeMap<String, Provenance> {
         let winners = self.winners("functions", "duplicate-function", |file| Box::new(file.entries.functions.iter()));
         let mut parsed = BTreeMap::new();
         let mut calls: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
@@ -219,18 +220,25 @@ impl<'a> Compiler<'a> {
                     let span = file.document.key_span(&format!("/functions/{}", escape(first)));
                     self.errors.push(Finding::error("circular-functions", message).at(span, ""));
                 }
-                return;
+                return BTreeMap::new();
             }
         };
+        let mut defined = BTreeMap::new();
         for name in order {
             let (Some((file, entry)), Some(expression)) = (winners.get(name.as_str()), parsed.remove(name.as_str()))
             else {
                 continue;
             };
-            if let Err(findings) = define(language, &name, entry, &file.document, expression, tables) {
-                self.errors.extend(findings);
+            match define(language, &name, entry, &file.document, expression, tables) {
+                Ok(()) => {
+                    let span = file.document.key_span(&format!("/functions/{}", escape(&name)));
+                    let (why, source) = (entry.why.clone(), entry.source.clone());
+                    defined.insert(name, Provenance { layer: file.layer, span, why, source });
+                }
+                Err(findings) => self.errors.extend(findings),
             }
         }
+        defined
     }
 
     // Ids are unique; which of them `disable` switches off.

@@ -381,6 +381,7 @@ impl FileCompiler<'_> {
                 message,
                 help,
                 why: entry.why.clone(),
+                source: entry.source.clone(),
             }),
             _ => Err(errors.0),
         }

@@ -39,8 +39,24 @@ pub struct PolicySet {
     pub findings: Vec<Finding>,
     /// Findings that files accept about themselves.
     pub allowed: Vec<Allowed>,
-    pub(super) tables: BTreeMap<String, Table>,
+    /// Where each function of the files stands, and why it is right.
+    pub functions: BTreeMap<String, Provenance>,
+    /// The tables and constants, by name.
+    pub tables: BTreeMap<String, Table>,
     pub(super) parts: Vec<Vec<Part>>,
+}
+
+/// Where an entry of `functions` or `data` stands, and what it says for itself.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// Its layer.
+    pub layer: u8,
+    /// The name in its file.
+    pub span: Span,
+    /// What it is, in one sentence.
+    pub why: String,
+    /// Where its numbers come from.
+    pub source: Option<String>,
 }
 
 /// A finding that a file accepts about itself.
@@ -161,6 +177,8 @@ pub struct Check {
     pub help: Option<Template>,
     /// Why it is asked.
     pub why: Option<String>,
+    /// Where its numbers come from.
+    pub source: Option<String>,
 }
 
 /// A policy's part in deciding a setting.

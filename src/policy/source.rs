@@ -40,7 +40,7 @@ pub struct PolicyFile {
 pub struct PolicyEntry {
     /// Kebab-case name, unique among all policies and checks.
     pub id: String,
-    /// Condition (an expression); absent means always.
+    /// Condition; absent means always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
     /// Literal values by setting; numbers may carry units (`2 s`, `12 GiB`, `95 %`).
@@ -103,10 +103,10 @@ pub struct LimitEntry {
 pub struct CheckEntry {
     /// Kebab-case name, unique among all policies and checks; the code of its finding.
     pub id: String,
-    /// Condition under which it is asked (an expression); absent means always.
+    /// Condition under which it is asked; absent means always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// What must be true (an expression).
+    /// What must be true.
     pub assert: String,
     /// How serious it is when it is not; an error refuses the plan.
     pub severity: Severity,
@@ -134,7 +134,7 @@ pub struct FunctionEntry {
     /// What it gives; the same words. Absent when it gives a row or list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub returns: Option<String>,
-    /// The expression; it sees the parameters and the namespaces.
+    /// What it gives, as an expression that sees the parameters too.
     pub expression: String,
     /// What the step is, in one sentence.
     pub why: String,

@@ -7,6 +7,8 @@ use indexmap::IndexMap;
 
 use serde_json::{Map, Value};
 
+use super::load::LoadedFile;
+use super::set::Provenance;
 use super::source::DataEntry;
 use crate::diag::Finding;
 use crate::expr::runtime::to_dynamic;
@@ -21,9 +23,21 @@ pub struct Table {
     pub ty: Type,
     /// Its value as JSON, quantities in canonical units.
     pub value: Value,
+    /// Where it stands, and why it is right.
+    pub provenance: Provenance,
 }
 
 impl Table {
+    /// The columns of its rows, by name; none for a constant.
+    pub fn columns(&self) -> impl Iterator<Item = (&str, &Type)> {
+        let row = match &self.ty {
+            Type::List(row) | Type::Rows(row) => Some(&**row),
+            _ => None,
+        };
+        let fields = row.and_then(|row| if let Type::Record(record) = row { Some(&record.fields) } else { None });
+        fields.into_iter().flatten().map(|(name, field)| (name.as_str(), &field.ty))
+    }
+
     /// Its value for expressions; `name` is that of the table.
     pub fn slot(&self, name: &str) -> Slot {
         Slot::Value(for_expressions(&self.ty, &self.value, &format!("data.{name}")))
@@ -34,7 +48,8 @@ impl Table {
 ///
 /// # Errors
 /// Cells of different types or units, each at its place.
-pub fn read(name: &str, entry: &DataEntry, document: &Document) -> Result<Table, Vec<Finding>> {
+pub fn read(name: &str, entry: &DataEntry, file: &LoadedFile) -> Result<Table, Vec<Finding>> {
+    let document = &file.document;
     let pointer = format!("/data/{}", escape(name));
     let mut reader = Reader { name, document, units: IndexMap::new(), errors: Vec::new() };
     for (column, unit) in &entry.columns {
@@ -52,14 +67,18 @@ pub fn read(name: &str, entry: &DataEntry, document: &Document) -> Result<Table,
     let table = match (&entry.value, &entry.rows) {
         (Some(value), None) => {
             let value = reader.cell(value, unit.and_then(|(_, unit)| unit), &format!("{pointer}/value"));
-            type_of(&value, unit.and_then(|(_, unit)| unit)).map(|ty| Table { ty, value })
+            type_of(&value, unit.and_then(|(_, unit)| unit)).map(|ty| (ty, value))
         }
         (None, Some(Value::Array(rows))) => reader.list(rows, &format!("{pointer}/rows")),
         (None, Some(Value::Object(rows))) => reader.map(rows, &format!("{pointer}/rows")),
         _ => None,
     };
     match table {
-        Some(table) if reader.errors.is_empty() => Ok(table),
+        Some((ty, value)) if reader.errors.is_empty() => {
+            let (why, source) = (entry.why.clone(), Some(entry.source.clone()));
+            let provenance = Provenance { layer: file.layer, span: document.key_span(&pointer), why, source };
+            Ok(Table { ty, value, provenance })
+        }
         Some(_) => Err(reader.errors),
         None => {
             if reader.errors.is_empty() {
@@ -103,7 +122,7 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, rows: &[Value], pointer: &str) -> Option<Table> {
+    fn list(&mut self, rows: &[Value], pointer: &str) -> Option<(Type, Value)> {
         if !matches!(rows.first(), Some(Value::Object(_))) {
             self.error(pointer, "the rows of a list are maps; a list of plain values is a `value`".to_owned());
             return None;
@@ -111,15 +130,15 @@ impl Reader<'_> {
         let rows = rows.iter().enumerate().map(|(i, row)| (None, format!("{pointer}/{i}"), row));
         let (row, cells) = self.rows(rows);
         let value = cells.into_iter().map(Value::Object).collect();
-        Some(Table { ty: Type::List(Arc::new(row)), value })
+        Some((Type::List(Arc::new(row)), value))
     }
 
-    fn map(&mut self, rows: &Map<String, Value>, pointer: &str) -> Option<Table> {
+    fn map(&mut self, rows: &Map<String, Value>, pointer: &str) -> Option<(Type, Value)> {
         let named = rows.iter().map(|(name, row)| (Some(name.as_str()), format!("{pointer}/{}", escape(name)), row));
         let (row, cells) = self.rows(named);
         // A row that is no map is an error of the table.
         let value = rows.keys().cloned().zip(cells.into_iter().map(Value::Object)).collect();
-        Some(Table { ty: Type::Rows(Arc::new(row)), value: Value::Object(value) })
+        Some((Type::Rows(Arc::new(row)), Value::Object(value)))
     }
 
     // The type of a row, over all rows, and the cells of each. Rows of a map know their own name.
@@ -215,6 +234,11 @@ pub fn field(name: &str, table: &Table) -> Field {
     Field { ty: table.ty.clone(), read: Some(Read::Data(name.to_owned())) }
 }
 
+/// The words that name the type of a parameter or result, besides `data.TABLE`.
+pub fn type_words() -> impl Iterator<Item = &'static str> {
+    Unit::ALL.into_iter().map(Unit::as_str).chain(["number", "bool", "text"])
+}
+
 /// The type that a parameter's or result's word names; `data.TABLE` is a row of it.
 pub fn type_of_word(word: &str, tables: &BTreeMap<String, Table>) -> Option<Type> {
     match word {
@@ -233,4 +257,14 @@ pub fn type_of_word(word: &str, tables: &BTreeMap<String, Table>) -> Option<Type
         unit @ (Unit::Bytes | Unit::BytesPerSecond | Unit::Pixels | Unit::Count) => Type::Int(Some(unit)),
         unit @ (Unit::Ratio | Unit::Seconds | Unit::Celsius | Unit::Watts) => Type::Float(Some(unit)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_names_a_type() {
+        assert!(type_words().all(|word| type_of_word(word, &BTreeMap::new()).is_some()));
+    }
 }

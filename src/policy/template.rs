@@ -10,6 +10,7 @@ use crate::yaml::ScalarText;
 /// A message with expressions.
 #[derive(Clone, Debug)]
 pub struct Template {
+    text: String,
     parts: Vec<Part>,
 }
 
@@ -45,7 +46,12 @@ impl Template {
                 ),
             }
         }
-        if errors.is_empty() { Ok(Self { parts }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { text: text.to_owned(), parts }) } else { Err(errors) }
+    }
+
+    /// The message as it was written.
+    pub fn text(&self) -> &str {
+        self.text.trim()
     }
 
     /// The message for one machine. What cannot be evaluated is shown as `?`.

@@ -1,4 +1,8 @@
-//! Explanations: how a setting came to its value, what a fact is, what a finding's code means.
+//! Explanations: how a setting came to its value, what a fact, a function or a table is, what a finding's code means.
+
+mod definition;
+
+pub use definition::{ColumnRecord, FunctionExplanation, NamedType, TableExplanation};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +12,7 @@ use serde_json::Value;
 
 use crate::diag::{At, Severity, codes, did_you_mean};
 use crate::engine::describe_limit;
-use crate::expr::Comparison;
+use crate::expr::{Comparison, functions};
 use crate::facts::Facts;
 use crate::facts::units::Unit;
 use crate::facts::vocabulary::{self, FactType, Stability};
@@ -46,6 +50,10 @@ pub enum Explanation {
     Check(CheckExplanation),
     /// A policy.
     Policy(PolicyExplanation),
+    /// A function that expressions may call.
+    Function(FunctionExplanation),
+    /// A table or constant that expressions read.
+    Table(TableExplanation),
 }
 
 /// How a setting came to its value.
@@ -231,9 +239,17 @@ pub struct CheckExplanation {
     pub when: Option<String>,
     /// What must be true.
     pub assert: String,
+    /// What is wrong when it is not, as written: `{expression}` stands for a value.
+    pub message: String,
+    /// What to do about it, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
     /// Why it is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// Where its numbers come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// What it reads.
     pub reads: Vec<ReadRecord>,
 }
@@ -262,13 +278,13 @@ pub struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    /// Explains the setting, fact, check, policy or code of that name.
+    /// Explains the setting, fact, function, table, check, policy or code of that name.
     ///
     /// # Errors
     /// Nothing has the name; `did you mean`, when something has one that is close.
     pub fn explain(&self, name: &str) -> Result<ExplainReport, Option<String>> {
         // As expressions and messages write it.
-        let name = name.strip_prefix("settings.").unwrap_or(name);
+        let name = name.strip_prefix("settings.").or(name.strip_suffix("()")).unwrap_or(name);
         let explanation = if let Some(spec) = SETTINGS.find(name) {
             Explanation::Setting(Box::new(self.setting(spec)))
         } else if let Some(spec) = vocabulary::find(name) {
@@ -280,8 +296,21 @@ impl Explainer<'_> {
         } else if let Some(info) = codes::find(name) {
             let description = info.description.to_owned();
             Explanation::Code(CodeExplanation { description, severity: info.severity })
+        } else if let Some(function) = functions::find(name) {
+            Explanation::Function(FunctionExplanation::of_language(function))
+        } else if let Some((signature, provenance)) = self.set.language.function(name).zip(self.set.functions.get(name))
+        {
+            let reads: BTreeSet<String> = signature.reads.iter().filter_map(|read| read.name()).collect();
+            let reads = reads.iter().flat_map(|name| self.read(name)).collect();
+            Explanation::Function(FunctionExplanation::of_policies(signature, provenance, reads))
+        } else if let Some(table) = name.strip_prefix("data.").and_then(|name| self.set.tables.get(name)) {
+            Explanation::Table(TableExplanation::new(table, self.read_by(|read| read == name)))
         } else {
-            return Err(did_you_mean(name, self.names()));
+            // A table is written as expressions read it, since a fact may have its name.
+            return Err(match self.set.tables.contains_key(name) {
+                true => Some(format!("did you mean `data.{name}`?")),
+                false => did_you_mean(name, self.names()),
+            });
         };
         Ok(ExplainReport { schema: SCHEMA.to_owned(), name: name.to_owned(), explanation })
     }
@@ -291,7 +320,10 @@ impl Explainer<'_> {
         let facts = vocabulary::FACTS.iter().map(|spec| spec.name);
         let checks = self.set.checks.iter().map(|check| check.id.as_str());
         let policies = self.set.policies.iter().map(|policy| policy.id.as_str());
-        settings.chain(facts).chain(checks).chain(policies).chain(codes::CODES.iter().map(|info| info.name))
+        let codes = codes::CODES.iter().map(|info| info.name);
+        let functions = functions::FUNCTIONS.iter().map(|function| function.name);
+        let functions = functions.chain(self.set.functions.keys().map(String::as_str));
+        settings.chain(facts).chain(checks).chain(policies).chain(codes).chain(functions)
     }
 
     fn setting(&self, spec: &SettingSpec) -> SettingExplanation {
@@ -375,19 +407,24 @@ impl Explainer<'_> {
 
     fn fact(&self, name: &str, spec: &vocabulary::FactSpec) -> FactExplanation {
         let generic = vocabulary::generic(name);
-        let reads = |derivation: &Derivation| {
-            let mut names = derivation.considered.iter().flat_map(|considered| considered.reads.iter());
-            names.any(|read| vocabulary::generic(read) == generic)
-        };
-        let set = self.plan.settings.iter().map(|(name, setting)| (name, &setting.derivation));
-        let derivations: BTreeMap<&String, &Derivation> = set.chain(&self.plan.unset).collect();
         FactExplanation {
             description: spec.description(),
             ty: spec.ty,
             stability: spec.stability,
             known: self.facts.concrete(name).into_iter().map(|name| self.read_fact(name)).collect(),
-            read_by: derivations.into_iter().filter(|(_, d)| reads(d)).map(|(name, _)| name.clone()).collect(),
+            read_by: self.read_by(|read| vocabulary::generic(read) == generic),
         }
+    }
+
+    // The settings whose policies read a name of which this is true.
+    fn read_by(&self, is_it: impl Fn(&str) -> bool) -> Vec<String> {
+        let reads = |derivation: &Derivation| {
+            let mut names = derivation.considered.iter().flat_map(|considered| considered.reads.iter());
+            names.any(|read| is_it(read))
+        };
+        let set = self.plan.settings.iter().map(|(name, setting)| (name, &setting.derivation));
+        let derivations: BTreeMap<&String, &Derivation> = set.chain(&self.plan.unset).collect();
+        derivations.into_iter().filter(|(_, d)| reads(d)).map(|(name, _)| name.clone()).collect()
     }
 
     fn check(&self, check: &Check) -> CheckExplanation {
@@ -398,7 +435,10 @@ impl Explainer<'_> {
             severity: check.severity,
             when: check.when.as_ref().map(|when| when.text().trim().to_owned()),
             assert: check.assert.text().trim().to_owned(),
+            message: check.message.text().to_owned(),
+            help: check.help.as_ref().map(|help| help.text().to_owned()),
             why: check.why.clone(),
+            source: check.source.clone(),
             reads: names.iter().flat_map(|name| self.read(name)).collect(),
         }
     }

@@ -88,7 +88,7 @@ pub enum WhenMissing {
 pub struct KeyEntry {
     /// The setting that the key carries.
     pub setting: String,
-    /// The key's value (an expression); absent when it is the setting's value as it is.
+    /// The key's value; absent when it is the setting's value as it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// Smallest value that the stack takes: a number or an expression.

@@ -8,8 +8,8 @@ use crate::facts::units::{Unit, show};
 use crate::facts::vocabulary::Stability;
 use crate::plan::Origin;
 use crate::report::explain::{
-    CandidateRecord, ConsideredRecord, ExplainReport, Explanation, FactExplanation, OutcomeRecord, PolicyRecord,
-    ReadRecord, SettingExplanation,
+    CandidateRecord, ColumnRecord, ConsideredRecord, ExplainReport, Explanation, FactExplanation, FunctionExplanation,
+    OutcomeRecord, PolicyRecord, ReadRecord, SettingExplanation, TableExplanation,
 };
 use crate::report::paint::Paint;
 use crate::report::table::Table;
@@ -30,7 +30,10 @@ pub fn render(report: &ExplainReport, paint: Paint) -> String {
             let mut text = format!("{name} (check, {}), {}\n", check.severity, place(&check.at));
             text += &section("when", check.when.as_deref());
             text += &section("assert", Some(&check.assert));
+            text += &section("message", Some(&check.message));
+            text += &section("help", check.help.as_deref());
             text += &section("why", check.why.as_deref());
+            text += &section("source", check.source.as_deref());
             text += &reads(&check.reads, paint);
             text
         }
@@ -41,7 +44,66 @@ pub fn render(report: &ExplainReport, paint: Paint) -> String {
             text += &reasons(&policy.policy);
             text
         }
+        Explanation::Function(function) => render_function(&report.name, function, paint),
+        Explanation::Table(table) => render_table(&report.name, table, paint),
     }
+}
+
+fn render_function(name: &str, function: &FunctionExplanation, paint: Paint) -> String {
+    let whose = match &function.at {
+        Some(at) => format!("function, {}", place(at)),
+        None => "function of the language".to_owned(),
+    };
+    let mut text = format!("{}, {whose}\n", paint.bold(&function.usage(name)));
+    text += &format!("  {}\n", wrap(&function.description, WIDTH, 2));
+    let takes: Vec<String> = function.parameters.iter().map(|p| format!("{}: {}", p.name, p.ty)).collect();
+    text += &section("takes", Some(&takes.join("; ")));
+    text += &section("gives", Some(&function.gives));
+    text += &section("is", function.expression.as_deref());
+    text += &section("example", function.example.as_deref());
+    text += &section("source", function.source.as_deref());
+    text += &reads(&function.reads, paint);
+    text
+}
+
+fn render_table(name: &str, table: &TableExplanation, paint: Paint) -> String {
+    let value = match table.columns.is_empty() {
+        true => format!(" = {}", show(&table.value, table.unit)),
+        false => String::new(),
+    };
+    let mut text = format!("{}, {}\n", paint.bold(&format!("{name}{value}")), place(&table.at));
+    text += &format!("  {}\n", wrap(&table.description, WIDTH, 2));
+    text += &section("source", table.source.as_deref());
+    if !table.read_by.is_empty() {
+        text += &section("read by", Some(&format!("the policies of {}", table.read_by.join(", "))));
+    }
+    if !table.columns.is_empty() {
+        text += &format!("\n{}\n", paint.bold("columns"));
+        let mut columns = Table::default();
+        table.columns.iter().for_each(|column| columns.row([&column.named.name, &column.named.ty]));
+        text += &columns.render(paint, 9);
+        text += &format!("\n{}\n", paint.bold("rows"));
+        match &table.value {
+            Value::Object(rows) => {
+                rows.iter().for_each(|(name, row)| text += &format!("  {name}\n      {}\n", cells(row, table)));
+            }
+            Value::Array(rows) => {
+                rows.iter().enumerate().for_each(|(i, row)| text += &format!("  {i:<4}{}\n", cells(row, table)));
+            }
+            _ => {}
+        }
+    }
+    text
+}
+
+// The cells of a row, besides its name.
+fn cells(row: &Value, table: &TableExplanation) -> String {
+    let cell = |column: &ColumnRecord| {
+        let value = row.get(&column.named.name).filter(|_| column.named.name != "name")?;
+        Some(format!("{} {}", column.named.name, show(value, column.unit)))
+    };
+    let cells: Vec<String> = table.columns.iter().filter_map(cell).collect();
+    wrap(&cells.join(", "), WIDTH, 6)
 }
 
 fn render_setting(name: &str, setting: &SettingExplanation, paint: Paint) -> String {
