@@ -240,10 +240,11 @@ fn mig(facts: &mut Facts, mig: &str, board: &Board) {
             facts.know_or(instances, mig_instances(&board.mig_devices), Origin::Nvml);
         }
         // A card that knows no MIG is not split; an old driver knows none either.
-        Answer::Given(_) | Answer::Refused(Refusal::NotSupported | Refusal::FunctionNotFound) => {
+        Answer::Given(0) | Answer::Refused(Refusal::NotSupported | Refusal::FunctionNotFound) => {
             facts.know(enabled, false, Origin::Nvml);
             facts.know(instances, Value::Array(Vec::new()), Origin::Nvml);
         }
+        Answer::Given(mode) => facts.unknown(mig, format!("the driver says {mode}, which this program does not know")),
         Answer::Refused(refusal) => facts.unknown(mig, refusal.reason()),
         Answer::Silent => facts.unknown(mig, SILENT),
     }
