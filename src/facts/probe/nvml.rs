@@ -88,7 +88,7 @@ pub fn facts(answers: &Answers, files: &Files, visible: &Visible) -> Facts {
         return absent::without_driver(files, refusal);
     }
     let mut facts = Facts::new("the NVIDIA driver does not say");
-    put(&mut facts, "driver.version", &answers.driver_version, text);
+    put(&mut facts, "driver.version", &answers.driver_version, |version| text(version));
     put(&mut facts, "driver.cuda", &answers.cuda_driver_version, cuda);
     let listed = answers.devices.len();
     put(&mut facts, "gpus", &answers.device_count, |&count| match count as usize == listed {
@@ -157,7 +157,7 @@ fn describe(facts: &mut Facts, index: usize, board: &Board, files: &Files) -> Op
             trouble = put(facts, &name($fact), &$answer, $meaning).or(trouble)
         };
     }
-    put!("name", board.name, text);
+    put!("name", board.name, |name: &String| text(name));
     put!("pci_device_id", board.pci, |pci| Ok(format!("{:08X}", pci.device_id).into()));
     put!("architecture", board.architecture, |&number| named(ARCHITECTURES, number));
     put!("compute_capability", board.compute_capability, capability);
@@ -266,8 +266,8 @@ fn mig_instances(places: &Answer<Vec<Answer<Memory>>>) -> Result<Vec<Value>, &'s
     totals.collect()
 }
 
-fn text(text: &String) -> Result<Value, String> {
-    if text.trim().is_empty() { Err("the driver leaves it empty".to_owned()) } else { Ok(text.as_str().into()) }
+fn text(text: &str) -> Result<Value, String> {
+    if text.trim().is_empty() { Err("the driver leaves it empty".to_owned()) } else { Ok(text.into()) }
 }
 
 // 12040 → 12.4.
@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(written(12, 1), Ok(Value::from(12.1)));
         assert_eq!(cuda(&12_040), Ok("12.4".into()));
         assert!(cuda(&0).is_err() && cuda(&-12_040).is_err());
-        assert!(text(&" ".to_owned()).is_err());
+        assert!(text(" ").is_err());
         assert_eq!(named(ARCHITECTURES, 8), Ok("Ada Lovelace".into()));
         assert_eq!(throttle_reasons(0x48), "hw_slowdown, hw_thermal_slowdown");
         assert_eq!(throttle_reasons(0), "");
