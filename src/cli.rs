@@ -5,7 +5,6 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -97,12 +96,6 @@ pub enum Exit {
     Refused = 3,
     /// 4: `verify` found drift, `plan --exit-code` changes to make, `test` and `impact` what policies change.
     Differs = 4,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
 }
 
 /// When to use colours.

@@ -222,7 +222,9 @@ impl Facts {
         for (name, fact) in &self.facts {
             let Fact::Known { value, .. } = fact else { continue };
             let is_list = vocabulary::find(name).is_some_and(|spec| spec.ty == vocabulary::FactType::Records);
-            let value = if is_list { Value::Array(Vec::new()) } else { value.clone() };
+            // A record that nothing is known of counts too.
+            let records = self.count(name).filter(|_| is_list);
+            let value = records.map_or_else(|| value.clone(), |count| vec![Map::new(); count].into());
             insert(&mut root, name, value);
         }
         match root {

@@ -1,6 +1,6 @@
 //! The command `wan22-policy`; everything it does is in the library's [`cli`](wan22_policy::cli).
 
-use std::process::ExitCode;
+use std::io::{Write, stderr, stdout};
 
 use mimalloc::MiMalloc;
 
@@ -8,6 +8,11 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-fn main() -> ExitCode {
-    wan22_policy::cli::run(std::env::args_os(), &mut std::io::stdout(), &mut std::io::stderr()).into()
+fn main() {
+    let exit = wan22_policy::cli::run(std::env::args_os(), &mut stdout(), &mut stderr());
+    // A reader that has gone is not waited for.
+    let _ = stdout().flush().and_then(|()| stderr().flush());
+    // A driver's library that is stuck while it loads holds the lock that the usual end takes to unload it, and its own
+    // end may hang as well. Nothing here needs either.
+    signal_hook::low_level::exit(exit as i32)
 }

@@ -90,7 +90,7 @@ fn what_the_probes_saw_gives_the_same_facts_again() {
 #[test]
 fn a_plan_from_a_capture_is_the_plan_of_the_machine() {
     let (library, folder) = (nvml_fake(), tempfile::tempdir().unwrap());
-    for case in ["one", "none", "two-unequal", "mig", "unified", "lost-in-mid-read"] {
+    for case in ["one", "none", "two-unequal", "mig", "unified", "lost-in-mid-read", "lost", "no-permission-for-one"] {
         let saved = folder.path().join(format!("{case}.yaml"));
         let saved = saved.to_str().unwrap();
         let settings = |text: &str| serde_json::from_str::<Value>(text).unwrap()["settings"].clone();

@@ -156,7 +156,6 @@ fn a_name_that_is_nearly_one_is_unknown() {
         "NVIDIA H100 SXM",
         "NVIDIA GeForce RTX 4080 Ti",
         "NVIDIA",
-        "",
     ] {
         let facts = named(name);
         assert_eq!(capability(&facts), None, "{name}");

@@ -63,6 +63,7 @@ struct Card<'a> {
     by_id: Vec<&'a Row>,
     by_name: Vec<&'a Row>,
     is_named: bool,
+    is_told: bool,
 }
 
 impl<'a> Card<'a> {
@@ -74,6 +75,7 @@ impl<'a> Card<'a> {
             by_id: keep(&|row| same_id(row, id)),
             by_name: keep(&|row| same_name(row, name)),
             is_named: name.is_some(),
+            is_told: name.or(id).is_some(),
         }
     }
 
@@ -95,6 +97,12 @@ impl<'a> Card<'a> {
                 (None, Some(cell)) => facts.know(fact, cell, Origin::Table),
                 (None, None) if has_two_chips => {
                     facts.unknown(fact, "its name and its PCI device id are of different cards");
+                }
+                (None, None) if !self.is_told => {
+                    // A probe's own reason says more.
+                    if facts.get(&fact).is_none() {
+                        facts.unknown(fact, "neither the name nor the PCI device id of the card is known");
+                    }
                 }
                 (None, None) if self.by_id.is_empty() && self.by_name.is_empty() => {
                     facts.unknown(fact, "the card is not in the table of cards (`data.gpus`)");
@@ -292,6 +300,14 @@ mod tests {
         let other = filled(&[("name", "NVIDIA L4 Laptop")]);
         assert_eq!(other.value("gpu.compute_capability"), None);
         assert_eq!(other.reason("gpu.compute_capability"), "the card is not in the table of cards (`data.gpus`)");
+    }
+
+    #[test]
+    fn a_card_that_nobody_names_is_not_said_to_be_missing() {
+        assert_eq!(
+            filled(&[]).reason("gpu.compute_capability"),
+            "neither the name nor the PCI device id of the card is known"
+        );
     }
 
     #[test]

@@ -357,6 +357,17 @@ origins: { gpus: nvml }
     }
 
     #[test]
+    fn a_card_that_nothing_is_known_of_still_counts() {
+        let mut before = Facts::new("");
+        before.know("gpus", 2, Origin::Nvml);
+        before.unknown("gpus[0]", "the GPU fell off the bus");
+        before.unknown("gpus[1]", "the GPU needs a reset");
+        let after = facts(&serde_yaml::to_string(&FactsFile::from(&before)).unwrap()).unwrap();
+        assert_eq!(after.count("gpus"), Some(2));
+        assert_eq!(after.reason("gpus[1].vram.total"), "the GPU needs a reset");
+    }
+
+    #[test]
     fn mistakes_are_shown_at_their_place() {
         let text = SMALL.replace("  ram:", "  rma:").replace("8188 MiB", "8188 W");
         let shown = facts(&text).unwrap_err();

@@ -2,7 +2,8 @@
 //!
 //! The variable `NVML_FAKE` names the file. It has the form in which the program saves what a driver answered
 //! (`facts --raw`), and in place of any answer may stand `{ hangs: true }`. A board may stop to answer after some calls
-//! (`lost_after: 5`). What the file does not say is not supported.
+//! (`lost_after: 5`), and the library itself may hang while it is loaded (`loading: { hangs: true }`). What the file does
+//! not say is not supported.
 #![allow(clippy::missing_safety_doc, reason = "every function here has the contract that NVML's own has")]
 
 use std::collections::BTreeMap;
@@ -47,6 +48,15 @@ static BOARDS: LazyLock<Value> = LazyLock::new(|| {
     let text = fs::read_to_string(&path).expect("the file of boards can be read");
     serde_yaml::from_str(&text).expect("the file of boards is YAML")
 });
+
+/// Runs while the library is loaded, when the loader's lock is held.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOADING: extern "C" fn() = loading;
+
+extern "C" fn loading() {
+    BOARDS.get("loading").and_then(refused);
+}
 
 /// How often each board was asked.
 static CALLS: Mutex<BTreeMap<usize, u64>> = Mutex::new(BTreeMap::new());

@@ -23,6 +23,7 @@ pub fn probe(files: &Files, ram: Option<u64>) -> Facts {
     let none = if groups.is_empty() { "no control group can be read" } else { "no limit is set" };
     let mut facts = Facts::new(none);
     let (mut limits, mut quotas, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut limit_is_clear, mut quota_is_clear) = (true, true);
     let binding = |limit: &u64| *limit < NO_LIMIT && ram.is_none_or(|ram| *limit < ram);
     for group in groups {
         for folder in &group.folders {
@@ -39,20 +40,21 @@ pub fn probe(files: &Files, ram: Option<u64>) -> Facts {
             {
                 rooms.extend(used(files, folder, group.version).map(|used| limit.saturating_sub(used)));
             }
-            note(&mut facts, memory, &mut limits);
-            note(&mut facts, quota, &mut quotas);
+            limit_is_clear &= note(&mut facts, memory, &mut limits);
+            quota_is_clear &= note(&mut facts, quota, &mut quotas);
         }
     }
+    let absence = |is_clear: bool| if is_clear { none } else { "a file of the control group holds no limit" };
     match limits.into_iter().filter(binding).min() {
         Some(limit) => facts.know("ram.limit", limit, Origin::Sysinfo),
-        None => facts.unknown("ram.limit", none),
+        None => facts.unknown("ram.limit", absence(limit_is_clear)),
     }
     if let Some(room) = rooms.into_iter().min() {
         facts.know("ram.available", room, Origin::Sysinfo);
     }
     match quotas.into_iter().min_by(f64::total_cmp) {
         Some(quota) => facts.know("cpu.quota", quota, Origin::Sysinfo),
-        None => facts.unknown("cpu.quota", none),
+        None => facts.unknown("cpu.quota", absence(quota_is_clear)),
     }
     facts
 }
@@ -136,12 +138,17 @@ struct Malformed {
     text: String,
 }
 
-fn note<T>(facts: &mut Facts, limit: Result<Option<T>, Malformed>, limits: &mut Vec<T>) {
+// Takes a limit over, or notes that it is none; says whether it is clear.
+fn note<T>(facts: &mut Facts, limit: Result<Option<T>, Malformed>, limits: &mut Vec<T>) -> bool {
     match limit {
-        Ok(limit) => limits.extend(limit),
+        Ok(limit) => {
+            limits.extend(limit);
+            true
+        }
         Err(Malformed { path, text }) => {
             let message = format!("`/{path}` holds `{text}`, which is no limit; it is ignored");
             facts.findings.push(Finding::note("cgroup-malformed", message));
+            false
         }
     }
 }
@@ -314,6 +321,7 @@ mod tests {
         ];
         let facts = probe_with("0::/a\n", V2, &files, None);
         assert_eq!(limits(&facts), (Some(4096), None));
+        assert_eq!(facts.reason("cpu.quota"), "a file of the control group holds no limit");
         let messages: Vec<_> = facts.findings.iter().map(|finding| finding.message.as_str()).collect();
         assert_eq!(
             messages,

@@ -163,8 +163,9 @@ impl Dump {
         for &(section, key) in places {
             let section = if section.is_empty() { Some(node) } else { node.section(section) };
             let Some(section) = section else { continue };
-            // `Clocks Throttle Reasons : N/A`: the section itself may say why it is empty.
-            let Some(found) = section.child(key).or_else(|| section.value.is_some().then_some(section)) else {
+            let Some(found) = section.child(key) else {
+                // `Clocks Throttle Reasons : N/A`: the section itself may say why it is empty.
+                reason = reason.or_else(|| section.text().and_then(absence));
                 continue;
             };
             let text = found.text().unwrap_or_default();
@@ -466,6 +467,22 @@ mod tests {
         let lost =
             text("").replace("Attached", "Unable to determine the device handle for GPU 000:BA:80.0: Lost\nAttached");
         assert_eq!(codes(&facts(&lost)), ["gpu-lost"]);
+    }
+
+    #[test]
+    fn a_report_that_lost_its_indents_is_refused_and_marks_between_elements_are_no_values() {
+        let report = text("    Utilization\n        Gpu : 5 %\n    Driver Model\n        Current : N/A");
+        let flat: String = report.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+        let quoted: String = report.lines().map(|line| format!("> {line}\n")).collect();
+        for text in [flat, quoted] {
+            assert_eq!(read(Source::new("dump", text)).unwrap_err().code.as_str(), "malformed-dump");
+        }
+        let xml = "<nvidia_smi_log><gpu id=\"a\">\n> <product_name>NVIDIA L4</product_name>\n> \
+                   <driver_model>\n> <current_dm>N/A</current_dm>\n> </driver_model></gpu></nvidia_smi_log>";
+        let facts = facts(xml);
+        assert_eq!(facts.value("gpu.name"), Some(&"NVIDIA L4".into()));
+        assert_eq!(facts.reason("gpu.driver_model"), "the driver does not report it for this card (`N/A`)");
+        assert_eq!(facts.value("gpu.compute_mode"), None);
     }
 
     #[test]

@@ -88,10 +88,8 @@ pub fn facts(answers: &Answers, files: &Files, visible: &Visible) -> Facts {
         return absent::without_driver(files, refusal);
     }
     let mut facts = Facts::new("the NVIDIA driver does not say");
-    put(&mut facts, "driver.version", &answers.driver_version, |version| Ok(version.as_str().into()));
-    put(&mut facts, "driver.cuda", &answers.cuda_driver_version, |version| {
-        Ok(format!("{}.{}", version / 1000, version % 1000 / 10).into())
-    });
+    put(&mut facts, "driver.version", &answers.driver_version, |version| text(version));
+    put(&mut facts, "driver.cuda", &answers.cuda_driver_version, cuda);
     let listed = answers.devices.len();
     put(&mut facts, "gpus", &answers.device_count, |&count| match count as usize == listed {
         true => Ok(count.into()),
@@ -159,7 +157,7 @@ fn describe(facts: &mut Facts, index: usize, board: &Board, files: &Files) -> Op
             trouble = put(facts, &name($fact), &$answer, $meaning).or(trouble)
         };
     }
-    put!("name", board.name, |text: &String| Ok(text.as_str().into()));
+    put!("name", board.name, |name: &String| text(name));
     put!("pci_device_id", board.pci, |pci| Ok(format!("{:08X}", pci.device_id).into()));
     put!("architecture", board.architecture, |&number| named(ARCHITECTURES, number));
     put!("compute_capability", board.compute_capability, capability);
@@ -242,10 +240,11 @@ fn mig(facts: &mut Facts, mig: &str, board: &Board) {
             facts.know_or(instances, mig_instances(&board.mig_devices), Origin::Nvml);
         }
         // A card that knows no MIG is not split; an old driver knows none either.
-        Answer::Given(_) | Answer::Refused(Refusal::NotSupported | Refusal::FunctionNotFound) => {
+        Answer::Given(0) | Answer::Refused(Refusal::NotSupported | Refusal::FunctionNotFound) => {
             facts.know(enabled, false, Origin::Nvml);
             facts.know(instances, Value::Array(Vec::new()), Origin::Nvml);
         }
+        Answer::Given(mode) => facts.unknown(mig, format!("the driver says {mode}, which this program does not know")),
         Answer::Refused(refusal) => facts.unknown(mig, refusal.reason()),
         Answer::Silent => facts.unknown(mig, SILENT),
     }
@@ -265,6 +264,18 @@ fn mig_instances(places: &Answer<Vec<Answer<Memory>>>) -> Result<Vec<Value>, &'s
         Answer::Silent => Some(Err(SILENT)),
     });
     totals.collect()
+}
+
+fn text(text: &str) -> Result<Value, String> {
+    if text.trim().is_empty() { Err("the driver leaves it empty".to_owned()) } else { Ok(text.into()) }
+}
+
+// 12040 → 12.4.
+fn cuda(version: &i32) -> Result<Value, String> {
+    match version {
+        1000.. => Ok(format!("{}.{}", version / 1000, version % 1000 / 10).into()),
+        _ => Err(format!("the driver says {version}, which is no version of CUDA")),
+    }
 }
 
 fn watts(milliwatts: u32) -> Result<Value, String> {
@@ -309,6 +320,9 @@ mod tests {
         let written = |major, minor| capability(&ComputeCapability { major, minor });
         assert_eq!(written(8, 9), Ok(Value::from(8.9)));
         assert_eq!(written(12, 1), Ok(Value::from(12.1)));
+        assert_eq!(cuda(&12_040), Ok("12.4".into()));
+        assert!(cuda(&0).is_err() && cuda(&-12_040).is_err());
+        assert!(text(" ").is_err());
         assert_eq!(named(ARCHITECTURES, 8), Ok("Ada Lovelace".into()));
         assert_eq!(throttle_reasons(0x48), "hw_slowdown, hw_thermal_slowdown");
         assert_eq!(throttle_reasons(0), "");

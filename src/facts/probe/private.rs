@@ -10,16 +10,30 @@ use crate::facts::file::FactsFile;
 /// Fewest hexadecimal digits in a row, dashes aside, that make a serial number or an id: a UUID has 32.
 const ID: usize = 32;
 
-/// The names of this machine and its user.
+/// Names that so many machines and users have that they tell nothing. Some are words of the kernel's files (`nvidia`, as
+/// the first user of a Jetson is called), which would be lost.
+#[rustfmt::skip]
+const USUAL: &[&str] = &[
+    "/home", "/root", "admin", "container", "debian", "docker", "ec2-user", "home", "linux", "localhost", "lxc", "nvidia",
+    "root", "ubuntu", "user", "vagrant",
+];
+
+/// The names of this machine and its user, and where the user's files lie.
 pub fn names() -> Vec<String> {
     let user = ["USER", "LOGNAME", "USERNAME", "SUDO_USER"].into_iter().filter_map(|variable| env::var(variable).ok());
-    let home = env::home_dir().and_then(|home| home.file_name()?.to_str().map(str::to_owned));
+    let home = env::home_dir();
+    let folder = home.as_deref().and_then(|home| home.file_name()?.to_str()).map(str::to_owned);
+    let home = home.as_deref().and_then(|home| home.to_str()).map(str::to_owned);
     let host = System::host_name().ok();
     let short = host.as_deref().and_then(|host| host.split('.').next()).map(str::to_owned);
-    let mut names: Vec<String> = user.chain(home).chain(host).chain(short).collect();
-    // What every machine has tells nothing, and a word of two letters stands anywhere.
-    names.retain(|name| name.len() > 2 && !matches!(name.as_str(), "root" | "localhost" | "user" | "home"));
-    // The longest first, for a name may begin another.
+    telling(user.chain(home).chain(folder).chain(host).chain(short))
+}
+
+// Those that tell something, the longest first, for a name may begin another.
+fn telling(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    // A word of two letters stands anywhere.
+    names.retain(|name| name.len() > 2 && !USUAL.contains(&name.as_str()));
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     names.dedup();
     names
@@ -75,8 +89,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_that_many_have_stay_and_short_ones_go_with_their_folder() {
+        let given = ["al", "/home/al", "nvidia", "ubuntu", "arthur", "/root", "arthur"].map(str::to_owned);
+        assert_eq!(telling(given.into_iter()), ["/home/al", "arthur"]);
+    }
+
+    #[test]
     fn ids_and_names_are_taken_out_and_the_rest_stays() {
-        let names = ["deep-thought".to_owned(), "arthur".to_owned()];
+        let names = ["/home/al".to_owned(), "deep-thought".to_owned(), "arthur".to_owned()];
         for (text, want) in [
             (
                 "/docker/0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789abcdef/x",
@@ -88,6 +108,7 @@ mod tests {
             ("MemTotal: 259257084 kB", "MemTotal: 259257084 kB"),
             ("ffffffff,ffffffff,ffffffff,ffffffff", "ffffffff,ffffffff,ffffffff,ffffffff"),
             ("arthur", "NAME"),
+            ("lowerdir=/home/al/.local/share,nvidia,tegra", "lowerdir=NAME/.local/share,nvidia,tegra"),
         ] {
             assert_eq!(strip(text, &names), want);
         }

@@ -74,7 +74,8 @@ impl Node {
 
     /// Whether this is the section of one GPU.
     pub fn is_gpu(&self) -> bool {
-        self.name == "gpu"
+        // `Gpu : 5 %` is a line of the utilization.
+        (self.name == "gpu" && !self.children.is_empty())
             || (self.value.is_none()
                 && self.label.strip_prefix("GPU ").is_some_and(|bus| {
                     bus.contains(':') && bus.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
