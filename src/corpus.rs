@@ -15,6 +15,7 @@ pub mod compare;
 pub mod coverage;
 pub mod edges;
 pub mod invariants;
+pub mod smallest;
 pub mod snapshot;
 pub mod verdict;
 
@@ -103,24 +104,30 @@ impl Machine {
     /// What the policies say of it: first for the workload of its file, or the default one, then for each other model at
     /// the model's own size.
     pub fn answers(&self, set: &PolicySet, as_of: Date) -> Vec<Answer> {
+        (0..self.models(set).len()).map(|index| self.answer(set, index, as_of)).collect()
+    }
+
+    /// What they say for one of the models; `index` counts round and round.
+    pub fn answer(&self, set: &PolicySet, index: usize, as_of: Date) -> Answer {
+        let mut facts = self.facts.clone();
+        let models = self.models(set);
+        let index = index % models.len();
+        if index > 0 {
+            facts.forget("workload");
+            facts.know("workload.model", models[index], Origin::User);
+        }
         let none = serde_json::Map::new();
-        let models = set.table("models").and_then(Value::as_object).unwrap_or(&none);
+        // A model without a row of its own is planned without a size, as far as the policies can.
+        let _ = workload::complete(&mut facts, set.table("models").and_then(Value::as_object).unwrap_or(&none));
+        let plan = evaluate(set, &facts, &Question { pins: Default::default(), as_of });
+        Answer { workload: Workload::of(&facts).to_string(), facts, plan }
+    }
+
+    // The model of its file, or the default one, and all others.
+    fn models<'a>(&'a self, set: &'a PolicySet) -> Vec<&'a str> {
         let first = self.facts.value("workload.model").and_then(Value::as_str).unwrap_or(DEFAULT_MODEL);
-        let others = models.keys().filter(|model| *model != first);
-        let question = Question { pins: Default::default(), as_of };
-        std::iter::once(None)
-            .chain(others.map(Some))
-            .map(|model| {
-                let mut facts = self.facts.clone();
-                if let Some(model) = model {
-                    facts.forget("workload");
-                    facts.know("workload.model", model.as_str(), Origin::User);
-                }
-                // A model without a row of its own is planned without a size, as far as the policies can.
-                let _ = workload::complete(&mut facts, models);
-                let plan = evaluate(set, &facts, &question);
-                Answer { workload: Workload::of(&facts).to_string(), facts, plan }
-            })
-            .collect()
+        let rows = set.table("models").and_then(Value::as_object);
+        let others = rows.into_iter().flat_map(|rows| rows.keys()).map(String::as_str).filter(|model| *model != first);
+        std::iter::once(first).chain(others).collect()
     }
 }

@@ -14,6 +14,7 @@ mod witness;
 
 use crate::corpus::compare::{Change, Entry, changes};
 use crate::corpus::edges::edges;
+use crate::corpus::smallest::smallest;
 use crate::corpus::snapshot::Snapshot;
 use crate::corpus::{Corpus, Machine};
 use crate::facts::Facts;
@@ -126,7 +127,7 @@ pub fn impact(base: &Side, head: &Side, as_of: Date) -> Impact {
                 let machine = Machine { facts: facts.clone(), ..machine.clone() };
                 differences(base, &machine, head, &machine, as_of).iter().any(|change| Key::of(change) == key)
             };
-            let witness = witness::smallest(&machine.facts, has);
+            let witness = smallest(&machine.facts, has);
             let difference = Difference { witness: Some(witness), ..Difference::new(change) };
             (key, difference)
         })

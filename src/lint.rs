@@ -6,26 +6,35 @@
 //! not decided, and not reported.
 
 mod conditions;
+pub mod corpus;
 mod layers;
+pub mod monotone;
 pub mod solve;
 mod vram;
 
+use jiff::civil::Date;
+
+use crate::corpus::Corpus;
 use crate::diag::Finding;
 use crate::expr::{Expr, Formula, Node};
 use crate::policy::{Allowed, PolicySet};
 
 /// Everything that is wrong with the policies: what their compilation warns of, and what they say together on some
-/// machine. What a file accepts about itself is left out.
-pub fn lint(set: &PolicySet) -> Vec<Finding> {
+/// machine, or on those of a corpus on a day. What a file accepts about itself is left out.
+pub fn lint(set: &PolicySet, over: Option<(&Corpus, Date)>) -> Vec<Finding> {
     let linter = Linter { set, data: set.data.node() };
     let mut findings = set.findings.clone();
     linter.conditions(&mut findings);
     linter.layers(&mut findings);
     linter.vram(&mut findings);
+    if let Some((corpus, as_of)) = over {
+        corpus::lint(set, corpus, as_of, &mut findings);
+    }
     for allowed in &set.allowed {
         let before = findings.len();
         findings.retain(|finding| !accepts(allowed, finding));
-        if findings.len() == before {
+        let is_asked = over.is_some() || !corpus::CODES.contains(&allowed.code.as_str());
+        if findings.len() == before && is_asked {
             let message = format!("nothing in this file gives the finding `{}` that it allows", allowed.code);
             findings.push(Finding::warning("unused-allow", message).at(allowed.span.clone(), ""));
         }

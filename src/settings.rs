@@ -46,6 +46,23 @@ pub struct SettingSpec {
     multiple_of: Option<i64>,
     #[serde(rename = "enum", default)]
     allowed: Vec<Value>,
+    better: Option<Better>,
+}
+
+/// Which values of a setting are better, where a better machine should have them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "lowercase", untagged)]
+enum Better {
+    // The word `more`.
+    More(MoreIsBetter),
+    // The values, the best first.
+    Ranked(Vec<Value>),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MoreIsBetter {
+    More,
 }
 
 /// Every setting, sorted by name; a setting's index is its place here.
@@ -134,6 +151,20 @@ pub enum LiteralError {
 }
 
 impl SettingSpec {
+    /// Whether one value is better than another; of most settings neither is.
+    pub fn is_better(&self, one: &Value, other: &Value) -> bool {
+        match &self.better {
+            None => false,
+            Some(Better::More(MoreIsBetter::More)) => {
+                one.as_f64().zip(other.as_f64()).is_some_and(|(one, other)| one > other)
+            }
+            Some(Better::Ranked(values)) => {
+                let rank = |value: &Value| values.iter().position(|ranked| ranked == value);
+                rank(one).zip(rank(other)).is_some_and(|(one, other)| one < other)
+            }
+        }
+    }
+
     /// Reads a literal as it stands in YAML or after `--set` into the canonical unit, and checks it.
     ///
     /// # Errors

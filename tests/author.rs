@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use wan22_policy::lint::lint;
 use wan22_policy::schema;
 
 const SMALL: &str = "schema: wan22-policy/facts/v1
@@ -326,6 +327,95 @@ fn an_edit_has_its_impact() {
     project.write("old/70-tiles.yaml", TILES);
     project.run(&["impact", "--base", "old", "--policies", "new"]).expect(4).says("tiles-by-size new/70-tiles.yaml:2");
     project.run(&["impact", "--base", "nothing", "--policies", "new"]).expect(2).says("a revision that Git knows");
+}
+
+#[test]
+fn what_machines_show_is_checked() {
+    let project = Project::new();
+    let found = |project: &Project, arguments: &[&str]| -> Vec<(String, String)> {
+        let report = project.run(&[&["check", "--no-site", "--format", "json"], arguments].concat()).json("findings");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let findings = report["findings"].as_array().unwrap().iter();
+        // The shipped policies are for more machines than these two.
+        let ours =
+            findings.filter(|finding| finding["at"]["file"].as_str().is_some_and(|file| file.starts_with("policies/")));
+        ours.map(|finding| (text(&finding["code"]), text(&finding["message"]))).collect()
+    };
+    project.edit("policies/70-tiles.yaml", "gib(12)", "mib(11500)");
+    assert_eq!(found(&project, &[]), []);
+    project.write(
+        "policies/70-tiles.yaml",
+        "policies:
+  - id: tiles-by-size
+    when: known(gpu.vram.total)
+    derive:
+      vae.tile_size: 'if gpu.vram.total >= mib(11500) { 256 } else { 512 }'
+    why: A test.
+    source: estimate
+  - id: for-nobody
+    when: known(cpu.vendor) && cpu.vendor == \"Nobody\"
+    set: { batch.size: 2 }
+    why: A test.
+    source: estimate
+checks:
+  - id: asked-of-nobody
+    when: known(cpu.vendor) && cpu.vendor == \"Nobody\"
+    assert: settings.batch.size == 1
+    message: a
+    why: A test.
+  - id: of-large-ones
+    when: known(gpu.vram.total)
+    assert: gpu.vram.total >= mib(20100)
+    message: b
+    why: A test.
+",
+    );
+    project.write(
+        "policies/75-higher.yaml",
+        "policies:
+  - id: lower
+    when: known(ram.total)
+    set: { monitor.interval: 1 s }
+    why: A test.
+    source: estimate
+",
+    );
+    project.write(
+        "policies/76-highest.yaml",
+        "policies:
+  - id: higher
+    when: ram.total > 0
+    set: { monitor.interval: 3 s }
+    why: A test.
+    source: estimate
+",
+    );
+    let findings = found(&project, &[]);
+    let codes: Vec<&str> = findings.iter().map(|(code, _)| code.as_str()).collect();
+    for code in
+        ["check-always-fails", "check-never-asked", "not-monotone", "policy-always-beaten", "policy-never-matches"]
+    {
+        assert!(codes.contains(&code), "{code} in {findings:#?}");
+    }
+    let (_, message) = findings.iter().find(|(code, _)| code == "not-monotone").unwrap();
+    // As close as two sizes are.
+    assert!(
+        message.starts_with("more VRAM makes `vae.tile_size` worse: 512 px with 11499 MiB, 256 px with 11500 MiB"),
+        "{message}"
+    );
+    let (_, message) = findings.iter().find(|(code, _)| code == "policy-never-matches").unwrap();
+    assert_eq!(message, "policy `for-nobody` matches none of 2 machines");
+    assert_eq!(found(&project, &["--no-machines"]), []);
+    project.edit("policies/70-tiles.yaml", "checks:", "allow: { not-monotone: A test of it. }\nchecks:");
+    assert!(found(&project, &[]).iter().all(|(code, _)| code != "not-monotone" && code != "unused-allow"));
+    assert_eq!(found(&project, &["--no-machines"]), []);
+    project.run(&["check", "--machines", "policies"]).expect(2).says("there is no machine in `policies`");
+}
+
+/// Over all machines: no entry that never counts, and more VRAM, RAM or cores never makes a setting worse.
+#[test]
+fn the_machines_have_nothing_against_the_shipped_policies() {
+    assert_eq!(lint(&common::POLICIES, Some((&common::CORPUS, common::AS_OF.parse().unwrap()))), []);
 }
 
 /// The project's own machines, as the command sees them.

@@ -28,7 +28,7 @@ fn plan(directory: Option<&Path>) -> Result<(Plan, Vec<Finding>), Vec<Finding>> 
         unreadable => panic!("{unreadable}"),
     })?;
     let set = compile(&files)?;
-    warnings.extend(lint(&set));
+    warnings.extend(lint(&set, None));
     let pins = BTreeMap::from([(SETTINGS.index("batch.size").unwrap(), 8.into())]);
     let pinned = directory.is_some_and(|d| d.ends_with("pin-breaks-limit"));
     let pins = if pinned { pins } else { BTreeMap::new() };
@@ -40,7 +40,7 @@ fn shipped_policies_load_without_a_finding() {
     let (files, findings) = load(&options(None)).unwrap();
     assert_eq!(findings, []);
     let set = compile(&files).unwrap();
-    assert_eq!(lint(&set), []);
+    assert_eq!(lint(&set, None), []);
 }
 
 #[test]

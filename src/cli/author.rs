@@ -14,7 +14,7 @@ use crate::diag::did_you_mean;
 /// The folder of policies that is edited, when none is named.
 const POLICIES: &str = "policies";
 /// The folder of machines, when none is named.
-const MACHINES: &str = "tests/machines";
+pub const MACHINES: &str = "tests/machines";
 
 /// Which policies are tested, on which machines.
 #[derive(Clone, Debug, Default, Args)]

@@ -1,12 +1,15 @@
 //! `check`: the policies themselves, without a machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
+use super::author;
 use super::error::{CliError, exit_of};
+use super::inputs::today;
 use super::options::PolicyOptions;
 use super::{Exit, Screen};
+use crate::corpus::Corpus;
 use crate::diag::{Finding, Severity, codes, did_you_mean, refuses};
 use crate::lint::lint;
 use crate::report::json::{self, FindingsReport};
@@ -15,12 +18,21 @@ use crate::report::{findings, sarif};
 /// Check policies: syntax, types, units, names, circles, conditions that cannot hold or that clash
 ///
 /// Checks the policies that come with the program together with those of the given directories, and with the site's:
-/// each entry by itself, and what they say together on any machine. Ends with 3 when something is wrong.
+/// each entry by itself, what they say together on any machine, and what they say of the machines of a folder. Ends
+/// with 3 when something is wrong.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// Directories of policies, as for --policies
+    /// Directories of policies, as for --policies [default: policies, where there is such a folder]
     #[arg(value_name = "DIR")]
     more: Vec<PathBuf>,
+
+    /// The machines that the policies are looked at over [default: tests/machines, where there is such a folder]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_machines")]
+    machines: Option<PathBuf>,
+
+    /// Leave the machines out: check the files alone
+    #[arg(long)]
+    no_machines: bool,
 
     #[command(flatten)]
     levels: Levels,
@@ -71,12 +83,21 @@ impl Check {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let mut options = self.policies.clone();
         options.directories.extend(self.more.iter().cloned());
+        if options.directories.is_empty() {
+            options.directories = author::edited_policies(&[]);
+            // The author's own, and nothing is written here.
+            options.allow_targets |= !options.directories.is_empty();
+        }
         let (found, summary): (Vec<Finding>, String) = match options.compile_all() {
             Ok(set) => {
                 let policies = number(set.policies.len(), "policy", "policies");
                 let checks = number(set.checks.len(), "check", "checks");
                 let targets = number(set.targets.len(), "target", "targets");
-                (self.levels.apply(lint(&set)), format!("{policies}, {checks} and {targets}"))
+                let corpus = self.corpus(&options)?;
+                let over = corpus.as_ref().map(|corpus| (corpus, today()));
+                let machines = corpus.as_ref().map(|corpus| number(corpus.machines.len(), "machine", "machines"));
+                let machines = machines.map(|machines| format!(", on {machines}")).unwrap_or_default();
+                (self.levels.apply(lint(&set, over)), format!("{policies}, {checks} and {targets}{machines}"))
             }
             // Without policies that can be used there is nothing to weigh.
             Err(CliError::Findings(found)) => (found, "the policies cannot be used".to_owned()),
@@ -90,6 +111,27 @@ impl Check {
         };
         screen.print(&text)?;
         Ok(if refuses(&found) { exit_of(&found) } else { Exit::Fine })
+    }
+}
+
+impl Check {
+    // The machines that are named, or those that lie where authors have them. One that cannot be read is no mistake of the
+    // policies; `test` says what is wrong with it.
+    fn corpus(&self, options: &PolicyOptions) -> Result<Option<Corpus>, CliError> {
+        let usual = Path::new(author::MACHINES);
+        let folder = match &self.machines {
+            Some(folder) => folder,
+            None if !self.no_machines && usual.is_dir() => usual,
+            None => return Ok(None),
+        };
+        let corpus =
+            Corpus::read(folder, &options.table("gpus")?).map_err(|error| CliError::unreadable(folder, error))?;
+        match corpus.machines.is_empty() {
+            true if self.machines.is_some() => {
+                Err(CliError::usage(format!("there is no machine in `{}`", folder.display())))
+            }
+            is_empty => Ok((!is_empty).then_some(corpus)),
+        }
     }
 }
 
