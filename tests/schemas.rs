@@ -74,6 +74,11 @@ fn shipped_policies_satisfy_their_schema() {
 }
 
 #[test]
+fn invariants_satisfy_the_schema_of_policies() {
+    assert_valid("tests/invariants", "policy");
+}
+
+#[test]
 fn machines_satisfy_the_schema_of_facts() {
     assert_valid("tests/machines", "facts");
 }
