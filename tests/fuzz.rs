@@ -1,4 +1,5 @@
 //! The inputs that fuzzing kept, through the functions that it runs.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and speak")]
 
 #[path = "fuzz/entry.rs"]
 mod entry;
