@@ -5,10 +5,12 @@
 //! given to serde, and a [`Document`] turns the path of whatever goes wrong back into a place in the text.
 
 use std::collections::HashMap;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use granit_parser::{Event, Parser, ScalarStyle};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
@@ -252,6 +254,16 @@ fn folded_lines(text: &str, start: usize, value: &str) -> Vec<(usize, usize)> {
 /// A finding `yaml-syntax` or `duplicate-key` that points at the place.
 pub fn parse(source: Arc<Source>) -> Result<Document, Finding> {
     Reader::new(source).read()
+}
+
+/// Writes a value so that [`parse`] reads the same.
+///
+/// # Errors
+/// A value that is no tree of maps with text keys, lists and scalars.
+pub fn write<T: Serialize>(value: &T) -> Result<String, io::Error> {
+    let text = serde_yaml::to_string(value).map_err(io::Error::other)?;
+    // The writer breaks lines there, as in YAML 1.1; since YAML 1.2 they are characters. JSON is YAML without breaks.
+    if text.contains(['\u{2028}', '\u{2029}']) { Ok(serde_json::to_string_pretty(value)? + "\n") } else { Ok(text) }
 }
 
 /// Escapes one segment of a JSON pointer.
@@ -510,6 +522,17 @@ mod tests {
             doc.value,
             serde_json::json!({"a": "yes", "b": true, "c": 12, "d": 1000.0, "e": "2 s", "f": "7", "g": null, "h": 16, "i": -3})
         );
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        let odd = ('\0'..='\u{A0}').chain(['\u{2028}', '\u{2029}', '\u{FEFF}', '\u{FFFE}', '\u{10FFFF}']);
+        for c in odd {
+            for text in [format!("{c}"), format!("a{c}b"), format!("{c}b"), format!("a{c}")] {
+                let value = serde_json::json!({"a": text, "b": [text]});
+                assert_eq!(read(&write(&value).unwrap()).unwrap().value, value);
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{Exit, Screen};
 use crate::facts::file::FactsFile;
 use crate::facts::probe;
 use crate::report::{findings, human, json};
+use crate::yaml;
 
 /// Show what is known of this machine, and why the rest is not
 ///
@@ -98,5 +99,5 @@ impl Facts {
 }
 
 fn yaml(file: &FactsFile) -> Result<String, CliError> {
-    serde_yaml::to_string(file).map_err(|error| CliError::failed(format!("cannot write the facts as YAML: {error}")))
+    yaml::write(file).map_err(|error| CliError::failed(format!("cannot write the facts as YAML: {error}")))
 }

@@ -316,7 +316,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::diag::Source;
-    use crate::yaml::parse;
+    use crate::yaml::{self, parse};
 
     const SMALL: &str = "
 schema: wan22-policy/facts/v1
@@ -351,7 +351,7 @@ origins: { gpus: nvml }
     #[test]
     fn what_is_written_reads_back_the_same() {
         let before = facts(SMALL).unwrap();
-        let text = serde_yaml::to_string(&FactsFile::from(&before)).unwrap();
+        let text = yaml::write(&FactsFile::from(&before)).unwrap();
         let after = facts(&text).unwrap();
         assert!(before.iter().eq(after.iter()), "{text}");
     }
@@ -362,7 +362,7 @@ origins: { gpus: nvml }
         before.know("gpus", 2, Origin::Nvml);
         before.unknown("gpus[0]", "the GPU fell off the bus");
         before.unknown("gpus[1]", "the GPU needs a reset");
-        let after = facts(&serde_yaml::to_string(&FactsFile::from(&before)).unwrap()).unwrap();
+        let after = facts(&yaml::write(&FactsFile::from(&before)).unwrap()).unwrap();
         assert_eq!(after.count("gpus"), Some(2));
         assert_eq!(after.reason("gpus[1].vram.total"), "the GPU needs a reset");
     }

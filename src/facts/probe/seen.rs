@@ -146,10 +146,9 @@ impl Seen {
 
     fn write(&self, folder: &Path) -> io::Result<()> {
         let names = private::names();
-        let yaml = |value: Result<String, serde_yaml::Error>| value.map_err(io::Error::other);
-        fs::write(folder.join(NVML), yaml(serde_yaml::to_string(&self.answers))?)?;
+        fs::write(folder.join(NVML), yaml::write(&self.answers)?)?;
         for (name, facts) in [(SYSINFO, &self.sysinfo), (INSTALLATION, &self.installation)] {
-            fs::write(folder.join(name), yaml(serde_yaml::to_string(&private::file(facts, &names)))?)?;
+            fs::write(folder.join(name), yaml::write(&private::file(facts, &names))?)?;
         }
         match (&self.hwloc, &self.layout) {
             (Some(hwloc), _) => fs::write(folder.join(TOPOLOGY), hwloc.to_xml()?)?,

@@ -1,0 +1,108 @@
+//! What is fuzzed: each function takes any bytes, and must neither panic nor break what it says.
+#![allow(clippy::expect_used, reason = "a panic is what is looked for")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Value;
+use wan22_policy::diag::{Finding, Source};
+use wan22_policy::engine::{Question, evaluate};
+use wan22_policy::facts::file::{self, FactsFile};
+use wan22_policy::facts::probe::{self, nvidia_smi as dump};
+use wan22_policy::facts::{Fact, Facts, Origin, cards};
+use wan22_policy::lint::lint;
+use wan22_policy::policy::{LoadError, LoadOptions, What, compile, load, table};
+use wan22_policy::report::findings::render;
+use wan22_policy::report::paint::Paint;
+use wan22_policy::yaml;
+
+static TABLE: LazyLock<Value> = LazyLock::new(|| {
+    let options = LoadOptions { what: What::Tables, ..LoadOptions::default() };
+    table(&load(&options).expect("the shipped tables load").0, "gpus").expect("one is of cards")
+});
+
+static MACHINE: LazyLock<Facts> = LazyLock::new(|| {
+    let machine = read_facts(Source::new("machine", include_str!("../machines/rtx-3060-12g-32g.yaml")));
+    let mut facts = machine.expect("a machine of the tests is a facts file");
+    facts.know("workload.model", "ti2v-5b", Origin::User);
+    facts
+});
+
+/// The shipped files, each as one that says nothing, except for the models: compiling all of them takes most of a run.
+static MASKS: LazyLock<Vec<(String, Arc<Source>)>> = LazyLock::new(|| {
+    let (files, _) = load(&LoadOptions::default()).expect("the shipped policies load");
+    let names = files.into_iter().map(|file| file.name).filter(|name| name != "10-models.yaml");
+    names.map(|name| (name, Source::new("mask", ""))).collect()
+});
+
+/// A policy file beside the shipped models: read, compiled, searched for contradictions, and evaluated on one machine.
+pub fn policies(bytes: &[u8]) {
+    let file = ("85-site.yaml".to_owned(), source(bytes));
+    let texts = MASKS.iter().cloned().chain([file]).collect();
+    let files = match load(&LoadOptions { texts, allow_targets: true, ..LoadOptions::default() }) {
+        Ok((files, _)) => files,
+        Err(LoadError::Invalid(findings)) => return show(&findings),
+        Err(error) => panic!("{error}"),
+    };
+    match compile(&files) {
+        Ok(set) => {
+            show(&lint(&set));
+            let question = Question { pins: BTreeMap::new(), as_of: "2026-11-23".parse().expect("a date") };
+            show(&evaluate(&set, &MACHINE, &question).findings);
+        }
+        Err(findings) => show(&findings),
+    }
+}
+
+/// A report of `nvidia-smi -q`, completed from the table of cards.
+pub fn nvidia_smi(bytes: &[u8]) {
+    match dump::read(source(bytes)) {
+        Ok(facts) => saved_and_read_again(complete(facts)),
+        Err(finding) => show(&[finding]),
+    }
+}
+
+/// A facts file, completed from the table of cards.
+pub fn facts(bytes: &[u8]) {
+    match read_facts(source(bytes)) {
+        Ok(facts) => saved_and_read_again(complete(facts)),
+        Err(findings) => show(&findings),
+    }
+}
+
+// As `--facts` and `--nvidia-smi` read their files, but for UTF-16.
+fn source(bytes: &[u8]) -> Arc<Source> {
+    Source::new("input", String::from_utf8_lossy(bytes))
+}
+
+fn read_facts(source: Arc<Source>) -> Result<Facts, Vec<Finding>> {
+    let mut facts = file::read(&yaml::parse(source).map_err(|finding| vec![finding])?)?;
+    probe::check(&mut facts);
+    Ok(facts)
+}
+
+fn complete(mut facts: Facts) -> Facts {
+    cards::fill(&mut facts, &TABLE);
+    show(&facts.findings);
+    facts
+}
+
+// What is known of a machine stays what it is when it is saved.
+fn saved_and_read_again(facts: Facts) {
+    let text = yaml::write(&FactsFile::from(&facts)).expect("facts can be written");
+    let again = read_facts(Source::new("saved", &*text));
+    let again = again.unwrap_or_else(|findings| panic!("{}\n{text}", render(&findings, Paint::default())));
+    assert_eq!(known(&again), known(&facts), "{text}");
+}
+
+fn known(facts: &Facts) -> BTreeMap<&str, &Value> {
+    let values = facts.iter().filter_map(|(name, fact)| match fact {
+        Fact::Known { value, .. } => Some((name, value)),
+        Fact::Unknown { .. } => None,
+    });
+    values.collect()
+}
+
+fn show(findings: &[Finding]) {
+    std::hint::black_box(render(findings, Paint::default()));
+}
