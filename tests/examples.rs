@@ -94,7 +94,7 @@ fn policies(example: &Example) -> PolicySet {
         unreadable => panic!("{example}: {unreadable}"),
     });
     let set = compile(&files).unwrap_or_else(|found| panic!("{example}:\n{}", render(&found, Paint::default())));
-    findings.extend(lint(&set));
+    findings.extend(lint(&set, None));
     assert!(findings.is_empty(), "{example}:\n{}", render(&findings, Paint::default()));
     set
 }

@@ -82,13 +82,12 @@ impl AuthorOptions {
     pub fn corpus_with(&self, cards: &Value) -> Result<Corpus, CliError> {
         let folder = self.folder();
         let mut corpus = Corpus::read(folder, cards).map_err(|error| {
-            let help =
-                "name the folder of machines with --machines; `wan22-policy new machine NAME` makes the first one";
+            let help = "name the folder of machines with --machines; `wan22-policy facts --save FILE` makes a machine";
             CliError::unreadable(folder, error).help(help)
         })?;
         if corpus.is_empty() {
             let message = format!("there is no machine in `{}`", folder.display());
-            return Err(CliError::usage(message).help("make one with `wan22-policy new machine NAME`"));
+            return Err(CliError::usage(message).help("make one with `wan22-policy facts --save FILE`"));
         }
         let names = || {
             let readable = corpus.machines.iter().map(|machine| machine.name.as_str());

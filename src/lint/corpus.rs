@@ -85,7 +85,7 @@ impl<'a> Used<'a> {
         let id = &policy.id;
         if matches == 0 {
             let message = format!("policy `{id}` matches none of {machines} machines");
-            let help = "add a machine that it is for, with `wan22-policy new machine NAME`, or correct its condition";
+            let help = "add a machine that it is for, with `wan22-policy facts --save FILE`, or correct its condition";
             return Some(Finding::warning("policy-never-matches", message).at(policy.span.clone(), "").help(help));
         }
         if decides == 0 {

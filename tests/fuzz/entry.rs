@@ -46,7 +46,7 @@ pub fn policies(bytes: &[u8]) {
     };
     match compile(&files) {
         Ok(set) => {
-            show(&lint(&set));
+            show(&lint(&set, None));
             let question = Question { pins: BTreeMap::new(), as_of: "2026-11-23".parse().expect("a date") };
             show(&evaluate(&set, &MACHINE, &question).findings);
         }
