@@ -24,7 +24,7 @@ const TILES: &str = "policies:
   - id: tiles-by-size
     when: known(gpu.vram.total)
     derive:
-      vae.tile_size: 'if gpu.vram.total >= gib(12) { 512 } else { 256 }'
+      vae.tile_size: 'if gpu.vram.total >= gib(12) { 320 } else { 256 }'
     why: A test.
     source: estimate
 ";
@@ -215,7 +215,7 @@ fn an_invariant_stands_above_the_snapshots() {
     why: A test.
 ";
     project.write("tests/invariants/tiles.yaml", invariant);
-    let ran = project.run(&["test", "--accept"]).expect(3).says("a tile of 512 px (with ti2v-5b:1280x704x121)");
+    let ran = project.run(&["test", "--accept"]).expect(3).says("a tile of 320 px (with ti2v-5b:1280x704x121)");
     assert!(ran.says("1 invariant").out.contains("tests/invariants/tiles.yaml:4:13"));
     assert!(!project.snapshot("large").contains("tiles-are-small"));
     project.run(&["test", "--machine", "small"]).expect(0);
@@ -315,7 +315,7 @@ fn an_edit_has_its_impact() {
     let report = project.run(&["impact", "--base", "HEAD", "--format", "json"]).expect(4).json("impact");
     let changes = report["changes"].as_array().unwrap();
     let tile = changes.iter().find(|change| change["name"] == "vae.tile_size").unwrap();
-    assert_eq!((&tile["before"], &tile["after"]), (&"256 px".into(), &"512 px".into()));
+    assert_eq!((&tile["before"], &tile["after"]), (&"256 px".into(), &"320 px".into()));
     assert_eq!(tile["machines"], serde_json::json!([]));
     assert_eq!(tile["cause"]["at"]["line"], 2);
     let witness: Vec<&str> = tile["witness"].as_array().unwrap().iter().map(|fact| fact.as_str().unwrap()).collect();

@@ -42,6 +42,7 @@ const SMALL: &str = "ti2v-5b:640x352x49";
 const USUAL: &str = "ti2v-5b:1280x704x121";
 
 /// For each invariant, settings that violate it and no other, on a machine where nothing else hides it.
+#[expect(clippy::type_complexity, reason = "a table, read in one place")]
 fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<(&'static str, Value)>)> {
     const TURING: &str = "fake-titan-rtx-24g-64g";
     const AMPERE: &str = "rtx-3090-24g-64g";
