@@ -86,53 +86,14 @@ impl Key {
 /// Asks all machines by both sets.
 pub fn impact(base: &Side, head: &Side, as_of: Date) -> Impact {
     let edited = affected::edited(&base.files, &head.files);
-    let mut found: BTreeMap<Key, Difference> = BTreeMap::new();
-    let pairs: Vec<(&Machine, &Machine)> = base
-        .corpus
-        .machines
-        .iter()
-        .filter_map(|before| Some((before, head.corpus.machines.iter().find(|after| after.name == before.name)?)))
-        .collect();
-    let of_corpus: Vec<Vec<Change>> =
-        pairs.par_iter().map(|(before, after)| differences(base, before, head, after, as_of)).collect();
-    for ((machine, _), changes) in pairs.iter().zip(of_corpus) {
-        for change in changes {
-            let difference = found.entry(Key::of(&change)).or_insert_with(|| Difference::new(change.clone()));
-            difference.varies |=
-                (&difference.change.before, &difference.change.after) != (&change.before, &change.after);
-            difference.change.models.extend(change.models);
-            difference.machines.push(machine.name.clone());
-        }
-    }
-    let mut candidates = generated(base, head, &edited);
+    let sides = Sides { base, head, as_of };
+    let machines = sides.machines();
+    let mut found = sides.of_corpus(&machines);
+    let candidates = generated(base, head, &edited);
     let possible = candidates.len();
     // Evenly from all of them.
-    let stride = possible.div_ceil(MAX_GENERATED).max(1);
-    candidates = candidates.into_iter().step_by(stride).collect();
-    let of_generated: Vec<Vec<Change>> =
-        candidates.par_iter().map(|machine| differences(base, machine, head, machine, as_of)).collect();
-    let mut only_generated: BTreeMap<Key, (Change, &Machine)> = BTreeMap::new();
-    for (machine, changes) in candidates.iter().zip(of_generated) {
-        for change in changes {
-            let key = Key::of(&change);
-            if !found.contains_key(&key) {
-                only_generated.entry(key).or_insert((change, machine));
-            }
-        }
-    }
-    let shown: Vec<(Key, Difference)> = only_generated
-        .into_par_iter()
-        .map(|(key, (change, machine))| {
-            let has = |facts: &Facts| -> bool {
-                let machine = Machine { facts: facts.clone(), ..machine.clone() };
-                differences(base, &machine, head, &machine, as_of).iter().any(|change| Key::of(change) == key)
-            };
-            let witness = smallest(&machine.facts, has);
-            let difference = Difference { witness: Some(witness), ..Difference::new(change) };
-            (key, difference)
-        })
-        .collect();
-    found.extend(shown);
+    let asked: Vec<Machine> = candidates.into_iter().step_by(possible.div_ceil(MAX_GENERATED).max(1)).collect();
+    found.extend(sides.only_of_generated(&asked, &found));
     let mut differences: Vec<Difference> = found.into_values().collect();
     for difference in &mut differences {
         let mut seen = BTreeSet::new();
@@ -140,18 +101,70 @@ pub fn impact(base: &Side, head: &Side, as_of: Date) -> Impact {
         difference.machines.dedup();
     }
     differences.sort_by_key(|difference| std::cmp::Reverse(difference.machines.len()));
-    Impact { differences, machines: pairs.len(), generated: candidates.len(), possible, edited }
+    Impact { differences, machines: machines.len(), generated: asked.len(), possible, edited }
+}
+
+struct Sides<'a> {
+    base: &'a Side,
+    head: &'a Side,
+    as_of: Date,
+}
+
+impl<'a> Sides<'a> {
+    // Each machine, as either side's table of cards completes it.
+    fn machines(&self) -> Vec<(&'a Machine, &'a Machine)> {
+        let other = |before: &'a Machine| self.head.corpus.machines.iter().find(|after| after.name == before.name);
+        self.base.corpus.machines.iter().filter_map(|before| Some((before, other(before)?))).collect()
+    }
+
+    fn between(&self, before: &Machine, after: &Machine) -> Vec<Change> {
+        let said = |side: &Side, machine: &Machine| Snapshot::of(&machine.answers(&side.set, self.as_of), |_| false);
+        changes(&said(self.base, before), &said(self.head, after))
+    }
+
+    fn of_corpus(&self, machines: &[(&Machine, &Machine)]) -> BTreeMap<Key, Difference> {
+        let all: Vec<Vec<Change>> = machines.par_iter().map(|(before, after)| self.between(before, after)).collect();
+        let mut found: BTreeMap<Key, Difference> = BTreeMap::new();
+        for ((machine, _), changes) in machines.iter().zip(all) {
+            for change in changes {
+                let difference = found.entry(Key::of(&change)).or_insert_with(|| Difference::new(change.clone()));
+                let first = &difference.change;
+                difference.varies |= (&first.before, &first.after) != (&change.before, &change.after);
+                difference.change.models.extend(change.models);
+                difference.machines.push(machine.name.clone());
+            }
+        }
+        found
+    }
+
+    // What no machine of the corpus has, each with the smallest machine that was found for it.
+    fn only_of_generated(&self, machines: &[Machine], of_corpus: &BTreeMap<Key, Difference>) -> Vec<(Key, Difference)> {
+        let all: Vec<Vec<Change>> = machines.par_iter().map(|machine| self.between(machine, machine)).collect();
+        let mut found: BTreeMap<Key, (Change, &Machine)> = BTreeMap::new();
+        for (machine, changes) in machines.iter().zip(all) {
+            for change in changes {
+                let key = Key::of(&change);
+                if !of_corpus.contains_key(&key) {
+                    found.entry(key).or_insert((change, machine));
+                }
+            }
+        }
+        let with_witness = |(key, (change, machine)): (Key, (Change, &Machine))| {
+            let has = |facts: &Facts| {
+                let machine = Machine { facts: facts.clone(), ..machine.clone() };
+                self.between(&machine, &machine).iter().any(|change| Key::of(change) == key)
+            };
+            let witness = smallest(&machine.facts, has);
+            (key, Difference { witness: Some(witness), ..Difference::new(change) })
+        };
+        found.into_par_iter().map(with_witness).collect()
+    }
 }
 
 impl Difference {
     fn new(change: Change) -> Self {
         Self { change, varies: false, machines: Vec::new(), witness: None }
     }
-}
-
-fn differences(base: &Side, before: &Machine, head: &Side, after: &Machine, as_of: Date) -> Vec<Change> {
-    let snapshot = |side: &Side, machine: &Machine| Snapshot::of(&machine.answers(&side.set, as_of), |_| false);
-    changes(&snapshot(base, before), &snapshot(head, after))
 }
 
 // The machines at the boundaries of the facts that edited entries read, and those that tell conditions apart.

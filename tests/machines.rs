@@ -4,7 +4,8 @@
 
 mod common;
 
-use common::{AS_OF, CORPUS, POLICIES};
+use common::{AS_OF, CORPUS, POLICIES, plan, read_machine};
+use wan22_policy::corpus::Answer;
 use wan22_policy::corpus::compare::{changes, with};
 use wan22_policy::corpus::snapshot::Snapshot;
 
@@ -24,6 +25,17 @@ fn every_machine_has_its_snapshot() {
             let (_, snapshot) = snapshots.iter().find(|(machine, _)| machine == name).unwrap();
             insta::assert_snapshot!("plan", snapshot.render());
         });
+    });
+}
+
+/// The machine that the seed report describes, with the seed's two-second video.
+#[test]
+fn the_reference_machine_has_the_settings_of_the_seed_report() {
+    insta::glob!("machines/rtx-4080-16g-128g-5995wx-*.yaml", |path| {
+        let facts = read_machine(path, "ti2v-5b:1280x704x49");
+        let plan = plan(&POLICIES, &facts);
+        let answer = Answer { workload: "ti2v-5b:1280x704x49".to_owned(), facts, plan };
+        insta::assert_snapshot!(Snapshot::of(&[answer], |_| false).render());
     });
 }
 

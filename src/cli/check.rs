@@ -12,6 +12,7 @@ use super::{Exit, Screen};
 use crate::corpus::Corpus;
 use crate::diag::{Finding, Severity, codes, did_you_mean, refuses};
 use crate::lint::lint;
+use crate::report::human::count;
 use crate::report::json::{self, FindingsReport};
 use crate::report::{findings, sarif};
 
@@ -90,12 +91,15 @@ impl Check {
         }
         let (found, summary): (Vec<Finding>, String) = match options.compile_all() {
             Ok(set) => {
-                let policies = number(set.policies.len(), "policy", "policies");
-                let checks = number(set.checks.len(), "check", "checks");
-                let targets = number(set.targets.len(), "target", "targets");
+                let policies = match set.policies.len() {
+                    1 => "1 policy".to_owned(),
+                    policies => format!("{policies} policies"),
+                };
+                let checks = count(set.checks.len(), "check");
+                let targets = count(set.targets.len(), "target");
                 let corpus = self.corpus(&options)?;
                 let over = corpus.as_ref().map(|corpus| (corpus, today()));
-                let machines = corpus.as_ref().map(|corpus| number(corpus.machines.len(), "machine", "machines"));
+                let machines = corpus.as_ref().map(|corpus| count(corpus.machines.len(), "machine"));
                 let machines = machines.map(|machines| format!(", on {machines}")).unwrap_or_default();
                 (self.levels.apply(lint(&set, over)), format!("{policies}, {checks} and {targets}{machines}"))
             }
@@ -160,8 +164,4 @@ fn known_code(text: &str) -> Result<String, String> {
             Err(help.unwrap_or_else(|| "there is no such finding".to_owned()))
         }
     }
-}
-
-fn number(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -69,7 +69,9 @@ impl<'a> Used<'a> {
                     used.settings.insert(name);
                     let limits = setting.derivation.limits.iter().map(|limit| &limit.policy);
                     for policy in setting.policy.iter().chain(limits) {
-                        place.get(policy.id.as_str()).iter().for_each(|&&index| policies[index][1] = true);
+                        if let Some(index) = place.get(policy.id.as_str()) {
+                            policies[*index][1] = true;
+                        }
                     }
                 }
             }

@@ -26,7 +26,7 @@ pub fn count(findings: &[Finding]) -> String {
         .into_iter()
         .map(|severity| (severity, findings.iter().filter(|finding| finding.severity == severity).count()))
         .filter(|(_, count)| *count > 0)
-        .map(|(severity, count)| format!("{count} {severity}{}", if count == 1 { "" } else { "s" }))
+        .map(|(severity, count)| super::human::count(count, &severity.to_string()))
         .collect();
     if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
 }

@@ -8,6 +8,11 @@ pub mod impact;
 pub mod plan;
 pub mod verdicts;
 
+/// A number of things: `1 machine`, `2 machines`.
+pub fn count(number: usize, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A text broken into lines of at most so many characters, each after the first indented.
 pub fn wrap(text: &str, width: usize, indent: usize) -> String {
     let mut lines = String::new();

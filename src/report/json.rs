@@ -286,8 +286,16 @@ pub struct ChangeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// The policy or check that is the cause.
-    pub cause: String,
-    /// Where it stands; absent when it no longer does.
+    pub cause: Cause,
+}
+
+/// A policy or check, and where it stands.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// Its id.
+    pub id: String,
+    /// Where it stands; absent when it is not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<At>,
 }
@@ -316,9 +324,14 @@ impl ChangeRecord {
             models: change.models.clone(),
             before,
             after,
-            cause: change.cause().to_owned(),
-            at: place_of(set, change.cause()),
+            cause: Cause::of(set, change.cause()),
         }
+    }
+}
+
+impl Cause {
+    fn of(set: &PolicySet, id: &str) -> Self {
+        Self { id: id.to_owned(), at: place_of(set, id) }
     }
 }
 
@@ -345,20 +358,10 @@ pub struct ImpactReport {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImpactChange {
-    /// The setting, the code of the finding, or `workload` when a model is asked about at another size.
-    pub name: String,
-    /// The models that it differs for.
-    pub models: Vec<String>,
-    /// What was said, as people read it; absent when nothing was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// What is said now; absent when nothing is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
+    /// What differs, for which models; of a finding as the first machine has it.
+    pub change: ChangeRecord,
     /// Whether the figures in a finding differ from machine to machine; those of the first one are shown.
     pub varies: bool,
-    /// The policy or check that is the cause.
-    pub cause: Cause,
     /// The policy that gave the setting its value before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<Cause>,
@@ -367,17 +370,6 @@ pub struct ImpactChange {
     /// Where none has: the facts of the smallest machine that was found, `NAME = VALUE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<Vec<String>>,
-}
-
-/// A policy or check, and where it stands.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Cause {
-    /// Its id.
-    pub id: String,
-    /// Where it stands; absent when it is not there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<At>,
 }
 
 impl ImpactReport {
@@ -397,16 +389,12 @@ impl ImpactReport {
 impl ImpactChange {
     fn new(base: &PolicySet, head: &PolicySet, difference: &Difference) -> Self {
         let change = &difference.change;
-        let [before, after] = change.sides();
-        let cause = |id: &str, set: &PolicySet| Cause { id: id.to_owned(), at: place_of(set, id) };
+        // What is no longer said has its cause where it was said.
+        let side = if change.after.is_some() { head } else { base };
         Self {
-            name: change.name.clone(),
-            models: change.models.clone(),
-            before,
-            after,
+            change: ChangeRecord::new(side, change),
             varies: difference.varies,
-            cause: cause(change.cause(), if change.after.is_some() { head } else { base }),
-            was: change.was().filter(|_| change.after.is_some()).map(|id| cause(id, base)),
+            was: change.was().filter(|_| change.after.is_some()).map(|id| Cause::of(base, id)),
             machines: difference.machines.clone(),
             witness: difference.witness.clone(),
         }

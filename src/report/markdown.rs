@@ -1,6 +1,7 @@
 //! Reports as Markdown, for pull requests.
 
-use crate::report::human::impact::{cause, sides, summary, who};
+use crate::report::human::impact::{causes, summary, who};
+use crate::report::human::verdicts::sides;
 use crate::report::json::ImpactReport;
 
 /// What an edit of the policies changes, as a table.
@@ -10,8 +11,12 @@ pub fn impact(report: &ImpactReport) -> String {
         text += "| setting or finding | change | policy or check | machines |\n|---|---|---|---|\n";
     }
     for change in &report.changes {
-        let cells =
-            [format!("`{}`", change.name), cell(&sides(change)), cell(&cause(change)), cell(&who(change, usize::MAX))];
+        let cells = [
+            format!("`{}`", change.change.name),
+            cell(&sides(&change.change)),
+            cell(&causes(change)),
+            cell(&who(change, usize::MAX)),
+        ];
         text += &format!("| {} |\n", cells.join(" | "));
     }
     let lines: Vec<String> = summary(report).split('\n').map(cell).collect();

@@ -15,7 +15,7 @@ use wan22_policy::facts::workload::Workload;
 use wan22_policy::facts::{Fact, Facts, Origin, file, vocabulary};
 use wan22_policy::plan::Plan;
 use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, What, compile, load, table};
-use wan22_policy::yaml;
+use wan22_policy::{schema, yaml};
 
 /// The machine that the seed report describes.
 pub const REFERENCE: &str = "rtx-4080-16g-128g-5995wx-nps4";
@@ -55,6 +55,17 @@ pub fn assert_origins_are_declared(whose: &str, facts: &Facts) {
             "{whose}: `{name}` comes from {origin}, which the table does not say"
         );
     }
+}
+
+/// JSON that the program printed, which must satisfy the schema of its format.
+#[track_caller]
+pub fn printed(format: &str, text: &str) -> Value {
+    let schema: Value = serde_json::from_str(&schema::find(format).unwrap().text()).unwrap();
+    let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors: Vec<_> = validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(errors.is_empty(), "{}\n{text}", errors.join("\n"));
+    value
 }
 
 /// A machine file with a workload.

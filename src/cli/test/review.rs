@@ -115,7 +115,7 @@ fn ask(screen: &mut Screen<'_>, input: &mut dyn BufRead) -> Result<Decision, Cli
 impl<'a> Item<'a> {
     fn title(&self, tested: &Tested) -> String {
         match self {
-            Self::Cause(group) => human::verdicts::cause(&tested.set, group),
+            Self::Cause(group) => human::verdicts::title(&tested.set, group),
             Self::New(verdict, _) => format!("new machine `{}`", verdict.machine),
             Self::Orphan(verdict) => format!("the snapshot of `{}`, which is no machine any more", verdict.machine),
         }

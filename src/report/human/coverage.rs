@@ -1,14 +1,13 @@
 //! What the machines of a corpus try of the policies, for people: the counts, and what is left untried.
 
-use crate::corpus::coverage::Coverage;
-use crate::diag::At;
+use crate::corpus::coverage::{Boundary, Coverage, Matched, Seen, Taken};
+use crate::report::human::plan::place;
 use crate::report::paint::Paint;
 use crate::report::table::Table;
 
 /// The counts, covered and total, and every item that is not covered with its place.
 pub fn render(coverage: &Coverage, paint: Paint) -> String {
     let mut table = Table::default();
-    let place = |at: &At| format!("{}:{}", at.file, at.line);
     for policy in coverage.policies.iter().filter(|policy| !policy.is_covered()) {
         table.row(["policy", &policy.policy, "matches no machine", &place(&policy.at)]);
     }
@@ -36,24 +35,11 @@ pub fn render(coverage: &Coverage, paint: Paint) -> String {
         };
         table.row(["boundary", &format!("{} {}", boundary.name, boundary.value), missing, &place(&boundary.at)]);
     }
-    let count = |what: &str, covered: usize, total: usize| format!("{what} {covered}/{total}");
     let counts = [
-        count("policies", coverage.policies.iter().filter(|item| item.is_covered()).count(), coverage.policies.len()),
-        count(
-            "conditions",
-            coverage.conditions.iter().filter(|item| item.is_covered()).count(),
-            coverage.conditions.len(),
-        ),
-        count(
-            "candidates",
-            coverage.candidates.iter().filter(|item| item.is_covered()).count(),
-            coverage.candidates.len(),
-        ),
-        count(
-            "boundaries",
-            coverage.boundaries.iter().filter(|item| item.is_covered()).count(),
-            coverage.boundaries.len(),
-        ),
+        counted("policies", &coverage.policies, Matched::is_covered),
+        counted("conditions", &coverage.conditions, Seen::is_covered),
+        counted("candidates", &coverage.candidates, Taken::is_covered),
+        counted("boundaries", &coverage.boundaries, Boundary::is_covered),
     ];
     let inside = coverage.conditions_inside;
     format!(
@@ -65,6 +51,11 @@ pub fn render(coverage: &Coverage, paint: Paint) -> String {
             counts.join(", ")
         )
     )
+}
+
+// `policies 26/27`.
+fn counted<T>(what: &str, items: &[T], is_covered: impl Fn(&T) -> bool) -> String {
+    format!("{what} {}/{}", items.iter().filter(|item| is_covered(item)).count(), items.len())
 }
 
 fn short(text: &str) -> String {

@@ -1,7 +1,7 @@
 //! What an edit of the policies changes, for people.
 
-use crate::report::human::plan::place;
-use crate::report::human::wrap;
+use crate::report::human::verdicts::{cause, sides};
+use crate::report::human::{count, wrap};
 use crate::report::json::{ImpactChange, ImpactReport};
 use crate::report::paint::Paint;
 
@@ -9,8 +9,8 @@ use crate::report::paint::Paint;
 pub fn render(report: &ImpactReport, paint: Paint) -> String {
     let mut text = String::new();
     for change in &report.changes {
-        text += &format!("{}: {}\n", paint.bold(&change.name), sides(change));
-        text += &format!("  {}\n", paint.faint(&cause(change)));
+        text += &format!("{}: {}\n", paint.bold(&change.change.name), sides(&change.change));
+        text += &format!("  {}\n", paint.faint(&causes(change)));
         text += &format!("  {}\n\n", who(change, 98));
     }
     text.push_str(&summary(report));
@@ -18,41 +18,26 @@ pub fn render(report: &ImpactReport, paint: Paint) -> String {
     text
 }
 
-/// Both sides of a change.
-pub fn sides(change: &ImpactChange) -> String {
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) => format!("{before} → {after}"),
-        (Some(before), None) => format!("{before} → nothing"),
-        (None, Some(after)) => format!("new: {after}"),
-        (None, None) => String::new(),
-    }
-}
-
 /// The policy or check that is the cause, with its place; where another one gave the value before, both.
-pub fn cause(change: &ImpactChange) -> String {
-    let named = |id: &str, at: &Option<crate::diag::At>| match at {
-        Some(at) => format!("{id} {}", place(at)),
-        None => id.to_owned(),
-    };
+pub fn causes(change: &ImpactChange) -> String {
     match &change.was {
-        Some(was) if was.id != change.cause.id => {
-            format!("{}, in place of {}", named(&change.cause.id, &change.cause.at), named(&was.id, &was.at))
+        Some(was) if was.id != change.change.cause.id => {
+            format!("{}, in place of {}", cause(&change.change.cause), cause(was))
         }
-        _ => named(&change.cause.id, &change.cause.at),
+        _ => cause(&change.change.cause),
     }
 }
 
 /// The machines that have a change, wrapped at a width.
 pub fn who(change: &ImpactChange, width: usize) -> String {
-    let models = change.models.join(", ");
+    let models = change.change.models.join(", ");
     let text = match &change.witness {
         Some(witness) if witness.is_empty() => format!("no machine of the folder; any other ({models})"),
         Some(witness) => format!("no machine of the folder; one with {} ({models})", witness.join(", ")),
         None => {
-            let count = change.machines.len();
-            let machines = if count == 1 { "machine" } else { "machines" };
+            let machines = count(change.machines.len(), "machine");
             let figures = if change.varies { "; the figures differ" } else { "" };
-            format!("{count} {machines} ({models}{figures}): {}", change.machines.join(", "))
+            format!("{machines} ({models}{figures}): {}", change.machines.join(", "))
         }
     };
     wrap(&text, width, 4)
@@ -60,7 +45,6 @@ pub fn who(change: &ImpactChange, width: usize) -> String {
 
 /// How much was asked, and how much differs.
 pub fn summary(report: &ImpactReport) -> String {
-    let of = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let asked = match report.generated_possible > report.generated {
         true => format!("{} of {} generated ones", report.generated, report.generated_possible),
         false => format!("{} generated ones", report.generated),
@@ -69,5 +53,5 @@ pub fn summary(report: &ImpactReport) -> String {
         [] => "no policy is edited".to_owned(),
         edited => format!("edited: {}", edited.join(", ")),
     };
-    format!("{edited}\n{} on {} and {asked}", of(report.changes.len(), "change"), of(report.machines, "machine"))
+    format!("{edited}\n{} on {} and {asked}", count(report.changes.len(), "change"), count(report.machines, "machine"))
 }

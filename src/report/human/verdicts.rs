@@ -6,6 +6,9 @@ use crate::corpus::compare::{Change, Entry, Group, State};
 use crate::corpus::verdict::{Verdict, place_of};
 use crate::policy::PolicySet;
 use crate::report::findings;
+use crate::report::human::count;
+use crate::report::human::plan::place;
+use crate::report::json::{Cause, ChangeRecord};
 use crate::report::paint::Paint;
 use crate::report::table::Table;
 
@@ -41,11 +44,11 @@ pub fn summary(verdicts: &[Verdict], invariants: usize, accepted: &[String]) -> 
     let mut counts: BTreeMap<State, usize> = BTreeMap::new();
     verdicts.iter().for_each(|verdict| *counts.entry(verdict.state).or_default() += 1);
     let parts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {}", state.as_str())).collect();
-    let of = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let machines = verdicts.iter().filter(|verdict| verdict.state != State::Orphan).count();
-    let mut text = format!("{}, {}: {}\n", of(machines, "machine"), of(invariants, "invariant"), parts.join(", "));
+    let mut text =
+        format!("{}, {}: {}\n", count(machines, "machine"), count(invariants, "invariant"), parts.join(", "));
     if !accepted.is_empty() {
-        text = format!("accepted {}\n{text}", of(accepted.len(), "snapshot"));
+        text = format!("accepted {}\n{text}", count(accepted.len(), "snapshot"));
     }
     let differs = verdicts.iter().any(|verdict| verdict.is_acceptable() && verdict.state != State::Pass);
     if differs {
@@ -55,7 +58,7 @@ pub fn summary(verdicts: &[Verdict], invariants: usize, accepted: &[String]) -> 
 }
 
 /// What a group of changes has in common: ``policy `vae-tile` (policies/50-memory.yaml:46): 3 machines, 1 setting``.
-pub fn cause(set: &PolicySet, group: &Group<'_>) -> String {
+pub fn title(set: &PolicySet, group: &Group<'_>) -> String {
     let is_check = set.checks.iter().any(|check| check.id == group.cause);
     let is_setting =
         |change: &&Change| matches!(change.after.as_ref().or(change.before.as_ref()), Some(Entry::Setting(_)));
@@ -66,16 +69,15 @@ pub fn cause(set: &PolicySet, group: &Group<'_>) -> String {
         (false, _) => "policy",
     };
     let place = match place_of(set, group.cause) {
-        Some(at) => format!(" ({}:{})", at.file, at.line),
+        Some(at) => format!(" ({})", place(&at)),
         None if kind == "policy" => " (no longer there)".to_owned(),
         None => String::new(),
     };
     let names = group.names().len();
-    let of = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
     let what = if kind == "policy" { "setting" } else { "finding" };
     match group.cause {
-        "workload" => format!("the table of models: {}", of(group.machines.len(), "machine")),
-        id => format!("{kind} `{id}`{place}: {}, {}", of(group.machines.len(), "machine"), of(names, what)),
+        "workload" => format!("the table of models: {}", count(group.machines.len(), "machine")),
+        id => format!("{kind} `{id}`{place}: {}, {}", count(group.machines.len(), "machine"), count(names, what)),
     }
 }
 
@@ -88,40 +90,40 @@ pub fn group(set: &PolicySet, group: &Group<'_>, models: usize, paint: Paint) ->
     text
 }
 
+/// Both sides of a change: `512 px → 384 px`.
+pub fn sides(change: &ChangeRecord) -> String {
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => format!("{before} → {after}"),
+        (Some(before), None) => format!("{before} → nothing"),
+        (None, after) => format!("new: {}", after.as_deref().unwrap_or_default()),
+    }
+}
+
+/// A policy or check with its place: `vae-tile policies/50-memory.yaml:46`.
+pub fn cause(cause: &Cause) -> String {
+    match &cause.at {
+        Some(at) => format!("{} {}", cause.id, place(at)),
+        None => cause.id.clone(),
+    }
+}
+
 // The changes: settings as a table, each finding with its old and new words below each other.
-fn changes<'a>(
-    set: &PolicySet,
-    changes: impl Iterator<Item = &'a Change> + Clone,
-    models: usize,
-    paint: Paint,
-) -> String {
-    let place = |change: &Change| match place_of(set, change.cause()) {
-        Some(at) => format!("{} {}:{}", change.cause(), at.file, at.line),
-        None => change.cause().to_owned(),
-    };
-    let about = |change: &Change| match change.models.len() == models {
-        true => "every model".to_owned(),
-        false => change.models.join(", "),
-    };
-    let is_finding =
-        |change: &&Change| matches!(change.after.as_ref().or(change.before.as_ref()), Some(Entry::Finding(_)));
-    let mut table = Table::default();
-    for change in changes.clone().filter(|change| !is_finding(change)) {
-        let [before, after] = change.sides();
-        let sides = match (before, after) {
-            (Some(before), Some(after)) => format!("{before} → {after}"),
-            (Some(before), None) => format!("{before} → nothing"),
-            (None, after) => format!("new: {}", after.unwrap_or_default()),
+fn changes<'a>(set: &PolicySet, changes: impl Iterator<Item = &'a Change>, models: usize, paint: Paint) -> String {
+    let (mut table, mut findings) = (Table::default(), String::new());
+    for change in changes {
+        let record = ChangeRecord::new(set, change);
+        let about = match record.models.len() == models {
+            true => "every model".to_owned(),
+            false => record.models.join(", "),
         };
-        table.row([change.name.clone(), sides, place(change), about(change)]);
+        if !matches!(change.after.as_ref().or(change.before.as_ref()), Some(Entry::Finding(_))) {
+            table.row([record.name.clone(), sides(&record), cause(&record.cause), about]);
+            continue;
+        }
+        let what = format!("{}  {}  {about}", record.name, cause(&record.cause));
+        findings += &format!("  {}\n", paint.faint(&what));
+        findings += &record.before.map(|before| paint.red(&format!("  - {before}")) + "\n").unwrap_or_default();
+        findings += &record.after.map(|after| paint.green(&format!("  + {after}")) + "\n").unwrap_or_default();
     }
-    let mut text = table.render(paint, 2);
-    for change in changes.filter(is_finding) {
-        let what = format!("{}  {}  {}", change.name, place(change), about(change));
-        text += &format!("  {}\n", paint.faint(&what));
-        let [before, after] = change.sides();
-        text += &before.map(|before| format!("{}\n", paint.red(&format!("  - {before}")))).unwrap_or_default();
-        text += &after.map(|after| format!("{}\n", paint.green(&format!("  + {after}")))).unwrap_or_default();
-    }
-    text
+    table.render(paint, 2) + findings.as_str()
 }
