@@ -100,6 +100,23 @@ fn root_refuses_policies_that_others_may_write() {
     }
 }
 
+/// A function does not use up the variable that it is given.
+#[test]
+fn a_closure_may_pass_its_variable_on_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = "functions:
+  is_small: { parameters: { n: count }, returns: bool, expression: n < 3, why: x }
+  stays: { parameters: { s: data.strategies }, returns: bool, expression: 's.dit == \"none\"', why: x }
+policies:
+  - id: twice
+    when: '[1, 2].all(|n| is_small(n) && is_small(n)) && data.strategies.some(|s| stays(s) && stays(s) && s.quant == \"none\")'
+    set: { batch.size: 2 }
+";
+    std::fs::write(directory.path().join("85-site.yaml"), text).unwrap();
+    let (plan, _) = plan(Some(directory.path())).unwrap();
+    assert_eq!(plan.settings["batch.size"].value, 2);
+}
+
 /// A policy file from a stranger cannot crash or stall the program.
 #[test]
 fn hostile_policies_end_in_a_finding() {

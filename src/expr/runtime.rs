@@ -284,7 +284,8 @@ pub(super) fn register_function(engine: &mut Engine, name: &str, parameters: Vec
     let types = vec![std::any::TypeId::of::<Dynamic>(); parameters.len()];
     let called = name.to_owned();
     engine.register_raw_fn(name, types, move |context: NativeCallContext, arguments: &mut [&mut Dynamic]| {
-        let arguments: Vec<Dynamic> = arguments.iter_mut().map(|argument| as_node(argument.take())).collect();
+        // The first of them may be the caller's own variable, which it may read again.
+        let arguments: Vec<Dynamic> = arguments.iter().map(|argument| as_node((**argument).clone())).collect();
         if arguments.iter().any(Dynamic::is_unit) {
             return Err(failed(UNKNOWN_OPERAND));
         }

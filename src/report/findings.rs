@@ -37,7 +37,8 @@ fn one(finding: &Finding, paint: Paint) -> String {
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let title = level.primary_title(finding.message.as_str()).id(finding.code.as_str());
+    let code = printable(finding.code.as_str());
+    let title = level.primary_title(finding.message.as_str()).id(code.as_str());
     let mut group = Group::with_title(title);
     // Labels in one text share a snippet, in the order in which the texts come.
     let mut labels: Vec<(usize, &Label)> = finding.labels.iter().enumerate().collect();
@@ -53,17 +54,23 @@ fn one(finding: &Finding, paint: Paint) -> String {
         let snippet = Snippet::source(source.text.clone()).path(source.name.clone()).fold(true);
         group = group.element(snippet.annotations(annotations));
     }
-    if let Some(help) = &finding.help {
+    let help = finding.help.as_deref().map(printable);
+    if let Some(help) = &help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
     let renderer = if paint.colours { Renderer::styled() } else { Renderer::plain() };
     renderer.term_width(WIDTH).render(&[group])
 }
 
+// Without what moves a terminal's cursor: a code and a help may come from a facts file. The renderer sees to the message.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diag::{Source, Span};
+    use crate::diag::{Code, Source, Span};
 
     #[test]
     fn a_finding_shows_its_line() {
@@ -84,5 +91,12 @@ mod tests {
 
         1 error, 1 note
         ");
+    }
+
+    #[test]
+    fn nothing_in_a_finding_moves_the_cursor() {
+        let finding = Finding::new(Code::named("a\x1b[2J"), Severity::Note, "b\x1b[2J").help("c\x1b]0;d\x07\ne");
+        let text = render(&[finding], Paint::default());
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
     }
 }
