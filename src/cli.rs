@@ -33,6 +33,8 @@ mod verify;
 use error::CliError;
 use screen::Screen;
 
+use crate::facts::probe::nvml;
+
 /// Derives every setting of the Wan2.2 video models from this machine, explains each, and writes them into the
 /// config files of your installation, reversibly
 ///
@@ -121,6 +123,10 @@ impl Color {
 
 /// Runs one command line, the program's name first, and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(printed) = nvml::apart::answer(&arguments, out) {
+        return if printed.is_ok() { Exit::Fine } else { Exit::Failed };
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {

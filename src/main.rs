@@ -12,7 +12,7 @@ fn main() {
     let exit = wan22_policy::cli::run(std::env::args_os(), &mut stdout(), &mut stderr());
     // A reader that has gone is not waited for.
     let _ = stdout().flush().and_then(|()| stderr().flush());
-    // A driver's library that is stuck while it loads holds the lock that the usual end takes to unload it, and its own
-    // end may hang as well. Nothing here needs either.
+    // A driver's library that is stuck holds the lock that the usual end takes to unload it, and its own end may hang as
+    // well. Nothing here needs either.
     signal_hook::low_level::exit(exit as i32)
 }

@@ -121,12 +121,19 @@ fn a_driver_that_hangs_is_not_waited_for() {
     is_not_waited_for("hangs: true");
 }
 
-/// A library that hangs while it is loaded holds the C library's lock of the loader, for which every thread that begins
-/// after it waits: how this ends rests on which threads have begun.
+/// Which holds the lock of the loader, for which other threads of its process wait.
 #[test]
-#[ignore = "not yet so on a busy machine"]
 fn a_library_that_hangs_while_it_is_loaded_is_not_waited_for() {
     is_not_waited_for("loading: { hangs: true }");
+}
+
+#[test]
+fn a_library_that_crashes_takes_no_other_fact_with_it() {
+    for boards in ["loading: { crashes: true }", "device_count: { crashes: true }"] {
+        let facts = facts_with(boards);
+        assert_eq!(facts["unknown"]["driver"], "no NVIDIA driver answers (an internal error of the driver)");
+        assert!(facts["facts"]["ram"]["total"].is_u64(), "the other probes answer");
+    }
 }
 
 fn is_not_waited_for(boards: &str) {

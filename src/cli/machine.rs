@@ -1,9 +1,9 @@
 //! The machine that is asked about: this one, or one that was saved.
 
-use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{env, fs};
 
 use clap::Args;
 use serde_json::Value;
@@ -117,6 +117,7 @@ impl MachineOptions {
             topology: self.topology.as_deref().map(read_source).transpose()?,
             raw: self.from_raw.clone(),
             nvml_library: self.nvml_library.clone(),
+            program: env::current_exe().ok(),
             installation: root.installation()?,
             gpu_index: None,
         })

@@ -50,6 +50,8 @@ pub struct Sources {
     pub raw: Option<PathBuf>,
     /// The NVML library to load in place of the driver's own.
     pub nvml_library: Option<PathBuf>,
+    /// This program, to ask the driver in a process of its own; without it this process asks.
+    pub program: Option<PathBuf>,
     /// The stack whose packages and disk are asked about, on this machine.
     pub installation: Installation,
     /// Index into `gpus` of the GPU that the workload runs on, asked for by the user.

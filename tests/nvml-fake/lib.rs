@@ -1,15 +1,15 @@
 //! A library that answers as the NVIDIA driver's NVML does, with the boards of a YAML file.
 //!
 //! The variable `NVML_FAKE` names the file. It has the form in which the program saves what a driver answered
-//! (`facts --raw`), and in place of any answer may stand `{ hangs: true }`. A board may stop to answer after some calls
-//! (`lost_after: 5`), and the library itself may hang while it is loaded (`loading: { hangs: true }`). What the file does
-//! not say is not supported.
+//! (`facts --raw`), and in place of any answer may stand `{ hangs: true }` or `{ crashes: true }`. A board may stop to
+//! answer after some calls (`lost_after: 5`), and the library itself may hang or crash while it is loaded
+//! (`loading: { hangs: true }`). What the file does not say is not supported.
 #![allow(clippy::missing_safety_doc, reason = "every function here has the contract that NVML's own has")]
 
 use std::collections::BTreeMap;
 use std::ffi::{c_char, c_int, c_uint, c_ulonglong};
 use std::sync::{LazyLock, Mutex};
-use std::{env, fs, thread};
+use std::{env, fs, process, thread};
 
 use serde_yaml::Value;
 
@@ -73,12 +73,15 @@ fn said(map: &'static Value, key: &str) -> Result<&'static Value, c_uint> {
     refused(value).map_or(Ok(value), Err)
 }
 
-/// The code that a value stands for; never returns for one that hangs.
+/// The code that a value stands for; never returns for one that hangs or crashes.
 fn refused(value: &Value) -> Option<c_uint> {
     if value.get("hangs").is_some() {
         loop {
             thread::park();
         }
+    }
+    if value.get("crashes").is_some() {
+        process::abort();
     }
     value.get("refused").and_then(Value::as_str).map(code)
 }

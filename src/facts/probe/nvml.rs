@@ -3,7 +3,7 @@
 //! First the driver is asked ([`ask`]), then its [`Answers`] are made into facts. Each answer stands alone: what one card
 //! or one driver does not report is one unknown fact.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,6 +16,7 @@ use crate::facts::{Facts, Origin};
 
 mod absent;
 pub mod answers;
+pub mod apart;
 mod ask;
 mod choose;
 
@@ -76,8 +77,16 @@ const THROTTLE_REASONS: &[(u64, &str)] = &[
 ];
 
 /// What the driver answers in the 2 s that it has. `library` replaces the driver's own NVML library.
-pub fn ask(library: Option<PathBuf>) -> Answers {
-    ask::ask(library, PATIENCE)
+///
+/// What hangs is left behind in this process, and may hold up its other threads and its end.
+pub fn ask(library: Option<&Path>) -> Answers {
+    ask::ask(library.map(Path::to_owned), PATIENCE)
+}
+
+/// The same, from a process of its own of this program, so that nothing which hangs is left in this one. Where it cannot be
+/// started, this process asks.
+pub fn ask_apart(program: &Path, library: Option<&Path>) -> Answers {
+    apart::ask(program, library).unwrap_or_else(|_| ask(library))
 }
 
 /// `gpus`, `gpus[].*`, `driver.*`, and `gpu.index` when the environment chooses a card.

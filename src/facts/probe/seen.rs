@@ -57,8 +57,11 @@ impl Seen {
     /// What this machine shows, all probes at once; one that does not answer in time is left behind.
     pub fn here(sources: &Sources) -> Self {
         let files = Arc::new(Files::below("/"));
-        let library = sources.nvml_library.clone();
-        let answers = start(|| nvml::ask(library));
+        let (program, library) = (sources.program.clone(), sources.nvml_library.clone());
+        let answers = start(move || match program {
+            Some(program) => nvml::ask_apart(&program, library.as_deref()),
+            None => nvml::ask(library.as_deref()),
+        });
         let system = start({
             let files = Arc::clone(&files);
             move || (kernel::read(&files, env::var("container").ok().as_deref()), os::ask())
