@@ -21,6 +21,7 @@ mod inputs;
 mod installation;
 mod machine;
 mod man;
+mod new;
 mod options;
 mod plan;
 mod question;
@@ -80,6 +81,7 @@ enum Command {
     Check(check::Check),
     Test(test::Test),
     Impact(impact::Impact),
+    New(new::New),
     Schema(schema::Schema),
     Completions(completions::Completions),
     Man(man::Man),
@@ -155,6 +157,7 @@ impl Command {
             Self::Check(command) => command.run(screen),
             Self::Test(command) => command.run(screen),
             Self::Impact(command) => command.run(screen),
+            Self::New(command) => command.run(screen),
             Self::Schema(command) => command.run(screen),
             Self::Completions(command) => command.run(screen),
             Self::Man(command) => command.run(screen),
@@ -173,7 +176,7 @@ impl Command {
             Self::Check(command) => command.is_json(),
             Self::Test(command) => command.output.is_json(),
             Self::Impact(command) => command.is_json(),
-            Self::Schema(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::New(_) | Self::Schema(_) | Self::Completions(_) | Self::Man(_) => false,
         }
     }
 }

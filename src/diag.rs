@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod codes;
+pub mod placeholder;
 pub use codes::{CODES, CodeInfo};
 
 /// A text that was read, with the name it is shown under (a path as the user gave it, or `<built-in>/file`).

@@ -11,6 +11,7 @@
 //! | [`engine`] | a `PolicySet` and `Facts` → [`Plan`](plan::Plan) | no |
 //! | [`corpus`] | machine files and a `PolicySet` → their plans, and what became of them since they were reviewed | reads machine files, writes snapshots |
 //! | [`impact`] | two `PolicySet`s and machines → what differs, on which machines | no |
+//! | [`scaffold`] | `Facts` and a `Plan` → the machine file or policy file that an author begins with | no |
 //! | [`target`] | a `Plan` and the text of a config file → the new text | no |
 //! | [`apply`] | new texts → files on disk, or back | writes, here only |
 //! | [`report`] | any of these → text or JSON | no |
@@ -48,6 +49,7 @@ pub mod lint;
 pub mod plan;
 pub mod policy;
 pub mod report;
+pub mod scaffold;
 pub mod schema;
 pub mod settings;
 pub mod target;

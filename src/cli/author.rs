@@ -12,7 +12,7 @@ use crate::corpus::{Corpus, Machine};
 use crate::diag::did_you_mean;
 
 /// The folder of policies that is edited, when none is named.
-const POLICIES: &str = "policies";
+pub const POLICIES: &str = "policies";
 /// The folder of machines, when none is named.
 pub const MACHINES: &str = "tests/machines";
 
@@ -26,7 +26,7 @@ pub struct AuthorOptions {
     #[arg(long = "policies", value_name = "DIR")]
     directories: Vec<PathBuf>,
 
-    /// The folder of machines: facts files, as `facts --save` writes them [default: tests/machines]
+    /// The folder of machines: facts files, as `new machine` writes them [default: tests/machines]
     #[arg(long, value_name = "DIR")]
     machines: Option<PathBuf>,
 
@@ -82,12 +82,12 @@ impl AuthorOptions {
     pub fn corpus_with(&self, cards: &Value) -> Result<Corpus, CliError> {
         let folder = self.folder();
         let mut corpus = Corpus::read(folder, cards).map_err(|error| {
-            let help = "name the folder of machines with --machines; `wan22-policy facts --save FILE` makes a machine";
+            let help = "name the folder of machines with --machines; `wan22-policy new machine` makes one";
             CliError::unreadable(folder, error).help(help)
         })?;
         if corpus.is_empty() {
             let message = format!("there is no machine in `{}`", folder.display());
-            return Err(CliError::usage(message).help("make one with `wan22-policy facts --save FILE`"));
+            return Err(CliError::usage(message).help("make one with `wan22-policy new machine`"));
         }
         let names = || {
             let readable = corpus.machines.iter().map(|machine| machine.name.as_str());

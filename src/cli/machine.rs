@@ -15,7 +15,7 @@ use crate::diag::Source;
 use crate::facts::file::{self, FactsFile};
 use crate::facts::probe::{self, Seen, Sources};
 use crate::facts::vocabulary::{FACTS, FactType};
-use crate::facts::{Facts, cards};
+use crate::facts::{Facts, Origin, cards};
 use crate::yaml;
 
 /// Largest facts file, dump or topology, in bytes; the largest known, of 384 CPUs, has 0.4 MiB.
@@ -123,6 +123,16 @@ impl MachineOptions {
         })
     }
 
+    /// Where the facts are read, in words; without the folders that the files lie in, which may be anyone's.
+    pub fn described(&self) -> String {
+        let files = [&self.facts, &self.nvidia_smi, &self.topology, &self.from_raw].into_iter().flatten();
+        let names: Vec<_> = files.map(|path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy()).collect();
+        match names.is_empty() {
+            true => "Read from the machine itself".to_owned(),
+            false => format!("Read from {}", names.join(" and ")),
+        }
+    }
+
     /// What is put on record of the machine: nothing of this one, which can be asked again.
     pub fn to_record(&self, facts: &Facts) -> Option<FactsFile> {
         (!self.is_live()).then(|| facts.into())
@@ -159,9 +169,27 @@ pub fn complete(
         let mut assignments = assignments.into_iter();
         assignments.try_for_each(|assignment| file::override_fact(facts, assignment).map_err(CliError::usage))
     };
+    let renamed: Vec<_> = known.iter().filter_map(|assignment| renamed(facts, assignment)).collect();
+    for (gpu, name) in renamed {
+        // A card of another name is another card.
+        facts.forget(&gpu);
+        facts.know(format!("{gpu}.name"), name, Origin::User);
+    }
     overriding(known, facts)?;
     cards::fill(facts, cards);
     overriding(unknown, facts)
+}
+
+// The GPU, `gpus[0]`, that an assignment gives another name than it has, and that name.
+fn renamed(facts: &Facts, assignment: &str) -> Option<(String, String)> {
+    let (fact, name) = assignment.split_once('=')?;
+    let gpu = match fact.trim().strip_suffix(".name")? {
+        "gpu" => format!("gpus[{}]", facts.gpu_index()?),
+        gpu if gpu.starts_with("gpus[") => gpu.to_owned(),
+        _ => return None,
+    };
+    let known = facts.value(&format!("{gpu}.name"))?;
+    (known.as_str() != Some(name.trim())).then(|| (gpu, name.trim().to_owned()))
 }
 
 fn read_source(path: &Path) -> Result<Arc<Source>, CliError> {

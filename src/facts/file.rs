@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use super::units::{Unit, parse_quantity};
 use super::vocabulary::{self, FactType};
 use super::{Fact, Facts, Origin, is_at_or_below};
+use crate::diag::placeholder::unwritten;
 use crate::diag::{Code, Finding, FindingRecord, nearest};
 use crate::yaml::{Document, escape};
 
@@ -102,6 +103,8 @@ pub fn read(document: &Document) -> Result<Facts, Vec<Finding>> {
         let finding = Finding::new(Code::named(&record.code), record.severity, record.message.clone());
         reader.facts.findings.push(finding.maybe_help(record.help.clone()));
     }
+    let source = file.source.as_deref().unwrap_or_default();
+    reader.facts.findings.extend(unwritten("the machine", "source", source, || document.span("/source")));
     if reader.errors.is_empty() { Ok(reader.facts) } else { Err(reader.errors) }
 }
 

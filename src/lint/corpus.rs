@@ -31,6 +31,8 @@ pub fn lint(set: &PolicySet, corpus: &Corpus, as_of: Date, findings: &mut Vec<Fi
         let help = "give it a value in layer 10, or remove it from the settings";
         findings.push(Finding::warning("setting-never-set", message).help(help));
     }
+    let unwritten = corpus.machines.iter().flat_map(|machine| &machine.facts.findings);
+    findings.extend(unwritten.filter(|finding| finding.code.as_str() == "to-fill-in").cloned());
     findings.extend(ambiguous(corpus, &answers));
     findings.extend(monotone::violations(set, corpus, as_of));
 }
@@ -87,7 +89,7 @@ impl<'a> Used<'a> {
         let id = &policy.id;
         if matches == 0 {
             let message = format!("policy `{id}` matches none of {machines} machines");
-            let help = "add a machine that it is for, with `wan22-policy facts --save FILE`, or correct its condition";
+            let help = "add a machine that it is for, with `wan22-policy new machine`, or correct its condition";
             return Some(Finding::warning("policy-never-matches", message).at(policy.span.clone(), "").help(help));
         }
         if decides == 0 {

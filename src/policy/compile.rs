@@ -12,6 +12,7 @@ use super::order::{depth_first, order};
 use super::set::{Allowed, FIRST_OVERRIDE_LAYER, PolicySet, Provenance, parts};
 use super::source::FunctionEntry;
 use super::tables::{self, Table};
+use crate::diag::placeholder::unwritten;
 use crate::diag::{Finding, Span, codes, did_you_mean};
 use crate::expr::namespaces::{self, DATA_NAMESPACE};
 use crate::expr::{Field, Language, Node, Record, Slot, Type};
@@ -290,9 +291,7 @@ impl<'a> Compiler<'a> {
                     }
                 }
             }
-            if file.layer < FIRST_OVERRIDE_LAYER {
-                self.reasons(file);
-            }
+            self.reasons(file);
         }
         disabled
     }
@@ -319,13 +318,23 @@ impl<'a> Compiler<'a> {
         allowed
     }
 
+    // Whether it is said why the entries are right and where their numbers come from.
     fn reasons(&mut self, file: &LoadedFile) {
-        for (i, entry) in file.entries.policies.iter().enumerate() {
-            for (what, given) in [("why", &entry.why), ("source", &entry.source)] {
-                if given.is_none() {
-                    let finding = Finding::warning("missing-reason", format!("policy `{}` has no `{what}`", entry.id));
-                    self.warnings.push(finding.at(file.document.span(&format!("/policies/{i}/id")), ""));
+        if file.layer < FIRST_OVERRIDE_LAYER {
+            for (i, entry) in file.entries.policies.iter().enumerate() {
+                for (what, given) in [("why", &entry.why), ("source", &entry.source)] {
+                    if given.is_none() {
+                        let message = format!("policy `{}` has no `{what}`", entry.id);
+                        let span = file.document.span(&format!("/policies/{i}/id"));
+                        self.warnings.push(Finding::warning("missing-reason", message).at(span, ""));
+                    }
                 }
+            }
+        }
+        for reason in file.entries.reasons() {
+            for (key, text) in [("why", reason.why), ("source", reason.source)] {
+                let span = || file.document.span(&format!("{}/{key}", reason.pointer));
+                self.warnings.extend(unwritten(&reason.whose, key, text.unwrap_or_default(), span));
             }
         }
     }

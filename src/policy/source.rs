@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::diag::Severity;
+use crate::yaml::escape;
 
 /// One policy file. Its name's two digits are the layer; a higher layer wins.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +33,53 @@ pub struct PolicyFile {
     /// Stacks whose config files the settings are written to.
     #[serde(default)]
     pub targets: Vec<crate::target::source::TargetEntry>,
+}
+
+/// Why an entry is right, and where its numbers come from.
+#[derive(Clone, Debug)]
+pub struct Reason<'a> {
+    /// The entry in words: "policy `vae-tile`".
+    pub whose: String,
+    /// JSON pointer to it in the file.
+    pub pointer: String,
+    /// Its `why`.
+    pub why: Option<&'a str>,
+    /// Its `source`.
+    pub source: Option<&'a str>,
+}
+
+impl PolicyFile {
+    /// The reasons of all entries that give one.
+    pub fn reasons(&self) -> impl Iterator<Item = Reason<'_>> {
+        fn reason<'a>(
+            whose: String,
+            pointer: String,
+            why: Option<&'a String>,
+            source: Option<&'a String>,
+        ) -> Reason<'a> {
+            Reason { whose, pointer, why: why.map(String::as_str), source: source.map(String::as_str) }
+        }
+        let policies = self.policies.iter().enumerate().map(|(i, entry)| {
+            reason(
+                format!("policy `{}`", entry.id),
+                format!("/policies/{i}"),
+                entry.why.as_ref(),
+                entry.source.as_ref(),
+            )
+        });
+        let checks = self.checks.iter().enumerate().map(|(i, entry)| {
+            reason(format!("check `{}`", entry.id), format!("/checks/{i}"), entry.why.as_ref(), entry.source.as_ref())
+        });
+        let functions = self.functions.iter().map(|(name, entry)| {
+            let pointer = format!("/functions/{}", escape(name));
+            reason(format!("function `{name}`"), pointer, Some(&entry.why), entry.source.as_ref())
+        });
+        let data = self.data.iter().map(|(name, entry)| {
+            let pointer = format!("/data/{}", escape(name));
+            reason(format!("`data.{name}`"), pointer, Some(&entry.why), Some(&entry.source))
+        });
+        policies.chain(checks).chain(functions).chain(data)
+    }
 }
 
 /// One rule: when it holds, what it gives, and why.

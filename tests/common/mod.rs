@@ -17,6 +17,8 @@ use wan22_policy::plan::Plan;
 use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, What, compile, load, table};
 use wan22_policy::{schema, yaml};
 
+pub mod project;
+
 /// The machine that the seed report describes.
 pub const REFERENCE: &str = "rtx-4080-16g-128g-5995wx-nps4";
 
