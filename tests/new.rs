@@ -42,7 +42,8 @@ fn a_machine_from_a_dump_is_tested_once_it_is_filled_in() {
 fn a_machine_is_named_or_named_by_its_facts() {
     let project = Project::empty();
     let card = ["--fact", "gpus[0].name=NVIDIA GeForce RTX 5090", "--fact", "gpus[0].vram.total=32607MiB"];
-    let new = |more: &[&str]| project.run(&[&["new", "machine", "--fact", "ram.total=96GiB"], &card[..], more].concat());
+    let new =
+        |more: &[&str]| project.run(&[&["new", "machine", "--fact", "ram.total=96GiB"], &card[..], more].concat());
     new(&["--print"]).expect(0).says("TODO: where these come from: gpus, gpus[0].name, gpus[0].vram.total, ram.total.");
     new(&["our-box"]).expect(0).says("tests/machines/our-box.yaml is written");
     let text = project.read("tests/machines/our-box.yaml");
@@ -84,7 +85,9 @@ fn a_policy_begins_with_what_the_machine_has() {
     project.write("l4.txt", DUMP);
     let machine = ["--nvidia-smi", "l4.txt"];
     let new = |arguments: &[&str]| project.run(&[&["new", "policy"], arguments, &machine[..]].concat());
-    new(&["small-tiles", "vae.tile_size", "monitor.interval"]).expect(0).says("policies/80-small-tiles.yaml is written");
+    new(&["small-tiles", "vae.tile_size", "monitor.interval"])
+        .expect(0)
+        .says("policies/80-small-tiles.yaml is written");
     let name = "policies/80-small-tiles.yaml";
     insta::assert_snapshot!("new-policy", project.read(name));
     assert_eq!(unwritten(&project.run(&["check"]).expect(0)), 2);
