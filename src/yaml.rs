@@ -263,7 +263,21 @@ pub fn parse(source: Arc<Source>) -> Result<Document, Finding> {
 pub fn write<T: Serialize>(value: &T) -> Result<String, io::Error> {
     let text = serde_yaml::to_string(value).map_err(io::Error::other)?;
     // The writer breaks lines there, as in YAML 1.1; since YAML 1.2 they are characters. JSON is YAML without breaks.
-    if text.contains(['\u{2028}', '\u{2029}']) { Ok(serde_json::to_string_pretty(value)? + "\n") } else { Ok(text) }
+    if text.contains(['\u{2028}', '\u{2029}']) { Ok(write_json(value)?) } else { Ok(text) }
+}
+
+/// The same as JSON, of which YAML does not take every character as it is.
+///
+/// # Errors
+/// A map whose keys are no texts.
+pub fn write_json<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string_pretty(value)? + "\n";
+    let is_odd = |c: char| c != '\n' && (c.is_control() || matches!(c, '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}'));
+    if !text.contains(is_odd) {
+        return Ok(text);
+    }
+    // They stand in texts alone.
+    Ok(text.chars().map(|c| if is_odd(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect())
 }
 
 /// Escapes one segment of a JSON pointer.
@@ -529,8 +543,12 @@ mod tests {
         let odd = ('\0'..='\u{A0}').chain(['\u{2028}', '\u{2029}', '\u{FEFF}', '\u{FFFE}', '\u{10FFFF}']);
         for c in odd {
             for text in [format!("{c}"), format!("a{c}b"), format!("{c}b"), format!("a{c}")] {
-                let value = serde_json::json!({"a": text, "b": [text]});
-                assert_eq!(read(&write(&value).unwrap()).unwrap().value, value);
+                for beside in ["", "\u{2028}"] {
+                    let value = serde_json::json!({"a": text, "b": [text, beside]});
+                    assert_eq!(read(&write(&value).unwrap()).unwrap().value, value);
+                    assert_eq!(read(&write_json(&value).unwrap()).unwrap().value, value);
+                    assert_eq!(serde_json::from_str::<Value>(&write_json(&value).unwrap()).unwrap(), value);
+                }
             }
         }
     }

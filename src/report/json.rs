@@ -17,6 +17,7 @@ use crate::impact::{Difference, Impact};
 use crate::plan::{Origin, Plan, PolicyRef, Setting};
 use crate::policy::PolicySet;
 use crate::target::Change;
+use crate::yaml;
 
 /// Name and version of the format of [`PlanReport`].
 pub const PLAN: &str = "wan22-policy/plan/v1";
@@ -421,7 +422,5 @@ impl From<&[Finding]> for FindingsReport {
 /// A report as text, indented by two spaces.
 pub fn text<T: Serialize>(report: &T) -> String {
     // Nothing in a report can fail to be JSON: keys are strings, and numbers were JSON before.
-    let mut text = serde_json::to_string_pretty(report).unwrap_or_default();
-    text.push('\n');
-    text
+    yaml::write_json(report).unwrap_or_default()
 }
