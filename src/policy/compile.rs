@@ -90,8 +90,12 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
 /// # Errors
 /// What is wrong with the table.
 pub fn table(files: &[LoadedFile], name: &str) -> Result<Value, Vec<Finding>> {
-    let highest = files.iter().rev().find_map(|file| Some((file, file.entries.data.get(name)?)));
-    highest.map_or(Ok(Value::Null), |(file, entry)| Ok(tables::read(name, entry, file)?.value))
+    let defined = |file: &LoadedFile| file.entries.data.get(name).is_some_and(|entry| entry.adds.is_none());
+    let highest =
+        files.iter().rev().find(|file| defined(file)).and_then(|file| Some((file, file.entries.data.get(name)?)));
+    highest.map_or(Ok(Value::Null), |(file, entry)| {
+        Ok(tables::read(name, entry, file, &tables::additions(files, name))?.value)
+    })
 }
 
 fn hash(files: &[LoadedFile]) -> String {
@@ -160,10 +164,27 @@ impl<'a> Compiler<'a> {
     }
 
     fn tables(&mut self) -> BTreeMap<String, Table> {
-        let winners = self.winners("data", "duplicate-data", |file| Box::new(file.entries.data.iter()));
+        let winners = self.winners("data", "duplicate-data", |file| {
+            Box::new(file.entries.data.iter().filter(|(_, entry)| entry.adds.is_none()))
+        });
+        for file in self.files {
+            for (name, entry) in file.entries.data.iter().filter(|(_, entry)| entry.adds.is_some()) {
+                let (message, help) = if entry.value.is_some() || entry.rows.is_some() || !entry.columns.is_empty() {
+                    let message = format!("data `{name}` both adds rows and is a table or constant of its own");
+                    (message, Some("the table's own file has `rows` and the units of `columns`".to_owned()))
+                } else if winners.contains_key(name.as_str()) {
+                    continue;
+                } else {
+                    let help = did_you_mean(name, winners.keys().copied());
+                    (format!("there is no table `{name}` to add rows to"), help)
+                };
+                let span = file.document.key_span(&format!("/data/{}", escape(name)));
+                self.errors.push(Finding::error("policy-file", message).at(span, "").maybe_help(help));
+            }
+        }
         let mut read = BTreeMap::new();
         for (name, (file, entry)) in winners {
-            match tables::read(name, entry, file) {
+            match tables::read(name, entry, file, &tables::additions(self.files, name)) {
                 Ok(table) => {
                     read.insert(name.to_owned(), table);
                 }

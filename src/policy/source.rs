@@ -191,7 +191,7 @@ pub struct FunctionEntry {
     pub source: Option<String>,
 }
 
-/// A constant (`value`) or a table (`rows`).
+/// A constant (`value`), a table (`rows`), or rows for a table that another file has (`adds`).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataEntry {
@@ -204,6 +204,10 @@ pub struct DataEntry {
     /// A table: a list of rows, or a map of rows by name. All rows have the same columns; a cell may be missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<Value>,
+    /// Rows for the table of this name in another file, in its form. One of a name that the table has takes its place when it
+    /// is in a higher layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adds: Option<Value>,
     /// Units of the columns that have one.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub columns: IndexMap<String, String>,

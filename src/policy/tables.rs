@@ -44,11 +44,22 @@ impl Table {
     }
 }
 
-/// Reads one entry of `data:`.
+/// The files that add rows to a table, in order of layer and name.
+pub fn additions<'a>(files: &'a [LoadedFile], name: &str) -> Vec<(&'a LoadedFile, &'a Value)> {
+    let adds = |file: &'a LoadedFile| Some((file, file.entries.data.get(name)?.adds.as_ref()?));
+    files.iter().filter_map(adds).collect()
+}
+
+/// Reads one entry of `data:`, with the rows that other files add to it.
 ///
 /// # Errors
 /// Cells of different types or units, each at its place.
-pub fn read(name: &str, entry: &DataEntry, file: &LoadedFile) -> Result<Table, Vec<Finding>> {
+pub fn read(
+    name: &str,
+    entry: &DataEntry,
+    file: &LoadedFile,
+    added: &[(&LoadedFile, &Value)],
+) -> Result<Table, Vec<Finding>> {
     let document = &file.document;
     let pointer = format!("/data/{}", escape(name));
     let mut reader = Reader { name, document, units: IndexMap::new(), errors: Vec::new() };
@@ -69,10 +80,18 @@ pub fn read(name: &str, entry: &DataEntry, file: &LoadedFile) -> Result<Table, V
             let value = reader.cell(value, unit.and_then(|(_, unit)| unit), &format!("{pointer}/value"));
             type_of(&value, unit.and_then(|(_, unit)| unit)).map(|ty| (ty, value))
         }
-        (None, Some(Value::Array(rows))) => reader.list(rows, &format!("{pointer}/rows")),
-        (None, Some(Value::Object(rows))) => reader.map(rows, &format!("{pointer}/rows")),
+        (None, Some(rows)) => {
+            let rows = Rows { file, rows, pointer: format!("{pointer}/rows") };
+            let added = added.iter().map(|(file, rows)| Rows { file, rows, pointer: format!("{pointer}/adds") });
+            reader.table(&std::iter::once(rows).chain(added).collect::<Vec<_>>())
+        }
         _ => None,
     };
+    reader.document = document;
+    if let (Some(_), Some((adding, _))) = (&entry.value, added.first()) {
+        reader.document = &adding.document;
+        reader.error(&pointer, "it is a constant, which takes no rows".to_owned());
+    }
     match table {
         Some((ty, value)) if reader.errors.is_empty() => {
             let (why, source) = (entry.why.clone(), Some(entry.source.clone()));
@@ -98,7 +117,28 @@ struct Reader<'a> {
     errors: Vec<Finding>,
 }
 
-impl Reader<'_> {
+// The rows that one file has of a table, and where they stand in it.
+struct Rows<'a> {
+    file: &'a LoadedFile,
+    rows: &'a Value,
+    pointer: String,
+}
+
+struct Row<'a> {
+    file: &'a LoadedFile,
+    // In a map.
+    name: Option<&'a str>,
+    pointer: String,
+    cells: &'a Value,
+}
+
+impl<'a> Row<'a> {
+    fn of(part: &Rows<'a>, name: Option<&'a str>, key: &str, cells: &'a Value) -> Self {
+        Self { file: part.file, name, pointer: format!("{}/{key}", part.pointer), cells }
+    }
+}
+
+impl<'a> Reader<'a> {
     fn error(&mut self, pointer: &str, message: String) {
         let finding = Finding::error("policy-file", format!("data `{}`: {message}", self.name));
         self.errors.push(finding.at(self.document.span(pointer), ""));
@@ -122,32 +162,74 @@ impl Reader<'_> {
         }
     }
 
-    fn list(&mut self, rows: &[Value], pointer: &str) -> Option<(Type, Value)> {
-        if !matches!(rows.first(), Some(Value::Object(_))) {
-            self.error(pointer, "the rows of a list are maps; a list of plain values is a `value`".to_owned());
+    fn table(&mut self, parts: &[Rows<'a>]) -> Option<(Type, Value)> {
+        match parts[0].rows {
+            Value::Array(_) => self.list(parts),
+            Value::Object(_) => self.map(parts),
+            _ => None,
+        }
+    }
+
+    fn list(&mut self, parts: &[Rows<'a>]) -> Option<(Type, Value)> {
+        let mut rows = Vec::new();
+        for part in parts {
+            let Value::Array(items) = part.rows else {
+                self.document = &part.file.document;
+                self.error(&part.pointer, "the table is a list of rows, so what is added is one too".to_owned());
+                continue;
+            };
+            rows.extend(items.iter().enumerate().map(|(i, row)| Row::of(part, None, &i.to_string(), row)));
+        }
+        if !matches!(rows.first().map(|row| row.cells), Some(Value::Object(_))) {
+            let message = "the rows of a list are maps; a list of plain values is a `value`";
+            self.error(&parts[0].pointer, message.to_owned());
             return None;
         }
-        let rows = rows.iter().enumerate().map(|(i, row)| (None, format!("{pointer}/{i}"), row));
-        let (row, cells) = self.rows(rows);
+        let (row, cells) = self.rows(&rows);
         let value = cells.into_iter().map(Value::Object).collect();
         Some((Type::List(Arc::new(row)), value))
     }
 
-    fn map(&mut self, rows: &Map<String, Value>, pointer: &str) -> Option<(Type, Value)> {
-        let named = rows.iter().map(|(name, row)| (Some(name.as_str()), format!("{pointer}/{}", escape(name)), row));
-        let (row, cells) = self.rows(named);
+    fn map(&mut self, parts: &[Rows<'a>]) -> Option<(Type, Value)> {
+        let mut rows: IndexMap<&str, Row<'a>> = IndexMap::new();
+        for part in parts {
+            self.document = &part.file.document;
+            let Value::Object(items) = part.rows else {
+                self.error(&part.pointer, "the table is a map of rows, so what is added is one too".to_owned());
+                continue;
+            };
+            for (name, cells) in items {
+                let row = Row::of(part, Some(name), &escape(name), cells);
+                match rows.get(name.as_str()) {
+                    Some(other) if other.file.layer == part.file.layer => self.duplicate(name, &row, other),
+                    Some(other) if other.file.layer > part.file.layer => {}
+                    _ => drop(rows.insert(name, row)),
+                }
+            }
+        }
+        let names: Vec<String> = rows.keys().map(|name| (*name).to_owned()).collect();
+        let rows: Vec<Row<'a>> = rows.into_values().collect();
+        let (row, cells) = self.rows(&rows);
         // A row that is no map is an error of the table.
-        let value = rows.keys().cloned().zip(cells.into_iter().map(Value::Object)).collect();
+        let value = names.into_iter().zip(cells.into_iter().map(Value::Object)).collect();
         Some((Type::Rows(Arc::new(row)), Value::Object(value)))
     }
 
+    fn duplicate(&mut self, name: &str, row: &Row<'_>, other: &Row<'_>) {
+        let message = format!("data `{}` has the row `{name}` twice in layer {}", self.name, row.file.layer);
+        let finding = Finding::error("duplicate-data", message);
+        let finding = finding.at(row.file.document.key_span(&row.pointer), "again here");
+        self.errors.push(finding.at(other.file.document.key_span(&other.pointer), "first here"));
+    }
+
     // The type of a row, over all rows, and the cells of each. Rows of a map know their own name.
-    fn rows<'r>(&mut self, rows: impl Iterator<Item = (Option<&'r str>, String, &'r Value)>) -> (Type, Vec<Cells>) {
+    fn rows(&mut self, rows: &[Row<'a>]) -> (Type, Vec<Cells>) {
         let mut columns: BTreeMap<String, Type> = BTreeMap::new();
         let mut read = Vec::new();
-        for (name, pointer, row) in rows {
+        for Row { file, name, pointer, cells: row } in rows {
+            self.document = &file.document;
             let Value::Object(row) = row else {
-                self.error(&pointer, "a row is a map of columns".to_owned());
+                self.error(pointer, "a row is a map of columns".to_owned());
                 continue;
             };
             let mut cells = Cells::new();

@@ -1,0 +1,210 @@
+//! The memory that policies predict of the vendor's own code, against the vendor's published tables (`vendor/official.yaml`).
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::{env, fs};
+
+use common::{POLICIES, plan};
+use serde::Deserialize;
+use wan22_policy::diag::Source;
+use wan22_policy::engine;
+use wan22_policy::facts::file::override_fact;
+use wan22_policy::facts::{Facts, Origin};
+use wan22_policy::yaml::{self, ScalarText};
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// One document.
+#[derive(Deserialize)]
+struct Table {
+    rows: Vec<Row>,
+    /// Whether it is reported without being held to a bound.
+    #[serde(default)]
+    apart: bool,
+}
+
+/// One published run; memory in GiB.
+#[derive(Deserialize)]
+struct Row {
+    model: String,
+    size: String,
+    gpu: String,
+    ranks: usize,
+    fsdp: bool,
+    t5_cpu: bool,
+    peak: f64,
+}
+
+impl Row {
+    fn run(&self) -> String {
+        let how = match (self.ranks, self.fsdp) {
+            (1, _) => "1 GPU".to_owned(),
+            (ranks, true) => format!("{ranks} GPUs, FSDP"),
+            (ranks, false) => format!("{ranks} GPUs, Ulysses"),
+        };
+        format!("{} {}, {how}", self.model, self.size)
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.gpu, self.run())
+    }
+
+    /// What a function of the policies says of it, GiB.
+    fn predicted(&self, function: &str) -> f64 {
+        let facts = machine(&self.gpu, &format!("{}:{}", self.model, self.size));
+        let text = format!("{function}({}, {}, {})", self.ranks, self.fsdp, self.t5_cpu);
+        bytes(&facts, &text) / GIB
+    }
+
+    /// Its error, as a share.
+    fn error(&self) -> f64 {
+        self.predicted("official_peak") / self.peak - 1.0
+    }
+}
+
+/// What the driver reports of a card: compute capability and MiB.
+fn card(gpu: &str) -> (f64, u64) {
+    match gpu {
+        "RTX 4090" => (8.9, 24564),
+        "A100" => (8.0, 81920),
+        "H100" => (9.0, 81559),
+        "H20" => (9.0, 97871),
+        "H200" => (9.0, 143_771),
+        other => panic!("which card is {other}?"),
+    }
+}
+
+fn machine(gpu: &str, workload: &str) -> Facts {
+    let (capability, mib) = card(gpu);
+    let mut facts = Facts::new("not asked");
+    for fact in [format!("gpu.compute_capability={capability}"), format!("gpu.vram.total={mib}MiB")] {
+        override_fact(&mut facts, &fact).unwrap();
+    }
+    workload.parse::<wan22_policy::facts::workload::Workload>().unwrap().record(&mut facts);
+    facts.know("workload.goal", "balanced", Origin::User);
+    facts
+}
+
+/// What an expression over the shipped policies gives.
+fn bytes(facts: &Facts, text: &str) -> f64 {
+    let document = yaml::parse(Source::new("<test>", text)).unwrap();
+    let place = ScalarText::opaque(document.span(""));
+    let expr = POLICIES.language.compile(text, &place, &[]).unwrap();
+    let plan = plan(&POLICIES, facts);
+    engine::evaluation(&POLICIES, facts, &plan).eval(&expr, &[]).unwrap().as_f64().unwrap()
+}
+
+fn tables() -> Vec<Table> {
+    serde_yaml::from_str(include_str!("vendor/official.yaml")).unwrap()
+}
+
+fn median(mut errors: Vec<f64>) -> f64 {
+    errors.sort_by(f64::total_cmp);
+    let middle = errors.len() / 2;
+    if errors.len() % 2 == 1 { errors[middle] } else { (errors[middle - 1] + errors[middle]) / 2.0 }
+}
+
+/// The bounds are those that a person would call right: a card is chosen by whole gibibytes.
+#[test]
+fn published_peaks_are_predicted() {
+    let tables = tables();
+    let rows: Vec<&Row> = tables.iter().filter(|table| !table.apart).flat_map(|table| &table.rows).collect();
+    assert_eq!(rows.len(), 70);
+    for (on_one, most, half) in [(true, 0.05, 0.01), (false, 0.06, 0.02)] {
+        let some: Vec<&&Row> = rows.iter().filter(|row| (row.ranks == 1) == on_one).collect();
+        for row in &some {
+            assert!(row.error().abs() <= most, "{}: {:+.1} %", row.name(), row.error() * 100.0);
+        }
+        let median = median(some.iter().map(|row| row.error().abs()).collect());
+        assert!(median <= half, "{:.2} % in the middle of {} rows", median * 100.0, some.len());
+    }
+}
+
+/// Everything in the tables ran.
+#[test]
+fn what_ran_is_said_to_fit() {
+    for row in tables().iter().flat_map(|table| &table.rows) {
+        let (_, mib) = card(&row.gpu);
+        let needed = row.predicted("official_device_peak");
+        assert!(needed <= mib as f64 / 1024.0, "{} needs {needed:.1} GiB", row.name());
+    }
+}
+
+#[test]
+fn what_did_not_run_is_said_not_to_fit() {
+    let row = |gpu: &str, model: &str, size: &str, ranks, fsdp| Row {
+        model: model.to_owned(),
+        size: size.to_owned(),
+        gpu: gpu.to_owned(),
+        ranks,
+        fsdp,
+        t5_cpu: false,
+        peak: 0.0,
+    };
+    for (row, source) in [
+        (row("H100", "t2v-a14b", "1280x720x81", 2, true), "https://github.com/Wan-Video/Wan2.2/issues/196"),
+        (row("RTX 4090", "t2v-a14b", "832x480x81", 1, false), "the README: at least 80 GB; its table: 41.3 GB"),
+    ] {
+        let (_, mib) = card(&row.gpu);
+        let needed = row.predicted("official_device_peak");
+        assert!(needed > mib as f64 / 1024.0, "{} needs {needed:.1} GiB, and did not run: {source}", row.name());
+    }
+}
+
+/// The table in the README, a line for each configuration; GPUs of which the same is predicted share one.
+#[test]
+fn the_readme_shows_them() {
+    let tables = tables();
+    let mut lines: BTreeMap<(bool, String, String), Line> = BTreeMap::new();
+    for table in &tables {
+        for row in &table.rows {
+            let predicted = format!("{:.1}", row.predicted("official_peak"));
+            let line = lines.entry((table.apart, row.run(), predicted)).or_default();
+            line.gpus.insert(&row.gpu);
+            line.published.push(row.peak);
+            line.errors.push(row.error());
+        }
+    }
+    let mut text = String::from("| run | GPU | predicted, GiB | published, GB | off by |\n|---|---|---|---|---|\n");
+    for ((apart, run, predicted), line) in &lines {
+        let gpus = line.gpus.iter().copied().collect::<Vec<_>>().join(", ");
+        let mark = if *apart { " (another document)" } else { "" };
+        text += &format!("| {run}{mark} | {gpus} | {predicted} | {} | {} |\n", line.range(), line.worst());
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(&page).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the table");
+    let (_, after) = rest.split_once(END).expect("and its end");
+    let wanted = format!("{before}{BEGIN}{text}{END}{after}");
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&page, &wanted).unwrap();
+    }
+    assert!(readme == wanted || env::var_os("UPDATE_DOCS").is_some(), "write it anew with UPDATE_DOCS=1:\n{text}");
+}
+
+const BEGIN: &str = "<!-- written by tests/vendor.rs -->\n";
+const END: &str = "<!-- end -->";
+
+/// What is published of one configuration.
+#[derive(Default)]
+struct Line<'a> {
+    gpus: BTreeSet<&'a str>,
+    published: Vec<f64>,
+    errors: Vec<f64>,
+}
+
+impl Line<'_> {
+    fn range(&self) -> String {
+        let (low, high) =
+            self.published.iter().fold((f64::MAX, f64::MIN), |(low, high), &it| (low.min(it), high.max(it)));
+        if low == high { format!("{low}") } else { format!("{low} to {high}") }
+    }
+
+    fn worst(&self) -> String {
+        let worst = self.errors.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or_default();
+        format!("{:+.1} %", worst * 100.0)
+    }
+}
