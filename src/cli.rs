@@ -16,6 +16,7 @@ mod completions;
 mod error;
 mod explain;
 mod facts;
+mod fit;
 mod impact;
 mod inputs;
 mod installation;
@@ -59,6 +60,7 @@ First steps:
   wan22-policy facts                         what is known of this machine
   wan22-policy plan                          every setting, and the policy that gave it
   wan22-policy explain vae.tile_size         how one of them came about
+  wan22-policy fit                           which models and sizes fit, and by how much not
   wan22-policy apply --root DIR --dry-run    what would change in the installation in DIR
   wan22-policy apply --root DIR              change it
   wan22-policy rollback --root DIR           take that back, byte for byte
@@ -75,6 +77,7 @@ enum Command {
     Facts(facts::Facts),
     Plan(plan::Plan),
     Explain(explain::Explain),
+    Fit(fit::Fit),
     Apply(apply::Apply),
     Verify(verify::Verify),
     Rollback(rollback::Rollback),
@@ -151,6 +154,7 @@ impl Command {
             Self::Facts(command) => command.run(screen),
             Self::Plan(command) => command.run(screen),
             Self::Explain(command) => command.run(screen),
+            Self::Fit(command) => command.run(screen),
             Self::Apply(command) => command.run(screen),
             Self::Verify(command) => command.run(screen),
             Self::Rollback(command) => command.run(screen),
@@ -170,6 +174,7 @@ impl Command {
             Self::Facts(command) => command.is_json(),
             Self::Plan(command) => command.output.is_json(),
             Self::Explain(command) => command.output.is_json(),
+            Self::Fit(command) => command.output.is_json(),
             Self::Apply(command) => command.output.is_json(),
             Self::Verify(command) => command.output.is_json(),
             Self::Rollback(command) => command.output.is_json(),

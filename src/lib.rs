@@ -12,6 +12,7 @@
 //! | [`corpus`] | machine files and a `PolicySet` → their plans, and what became of them since they were reviewed | reads machine files, writes snapshots |
 //! | [`impact`] | two `PolicySet`s and machines → what differs, on which machines | no |
 //! | [`scaffold`] | `Facts` and a `Plan` → the machine file or policy file that an author begins with | no |
+//! | [`fit`] | a `PolicySet`, `Facts` and a stack → the memory of each phase, and what would make it fit | no |
 //! | [`target`] | a `Plan` and the text of a config file → the new text | no |
 //! | [`apply`] | new texts → files on disk, or back | writes, here only |
 //! | [`report`] | any of these → text or JSON | no |
@@ -44,6 +45,7 @@ pub mod docs;
 pub mod engine;
 pub mod expr;
 pub mod facts;
+pub mod fit;
 pub mod impact;
 pub mod lint;
 pub mod plan;

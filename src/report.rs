@@ -1,11 +1,12 @@
 //! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
-//! ([`json`]), Markdown ([`markdown`]) or SARIF ([`sarif`]).
+//! ([`json`], [`fit`]), Markdown ([`markdown`]) or SARIF ([`sarif`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
 pub mod diff;
 pub mod explain;
 pub mod findings;
+pub mod fit;
 pub mod human;
 pub mod json;
 pub mod markdown;

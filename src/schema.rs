@@ -10,6 +10,7 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value};
 
 use crate::report::explain::ExplainReport;
+use crate::report::fit::FitReport;
 use crate::report::json::{ApplyReport, FindingsReport, ImpactReport, PlanReport, TestReport};
 use crate::settings;
 
@@ -37,6 +38,7 @@ pub const FORMATS: &[Format] = &[
         what: "what `check` prints, and every command that is refused early",
         generate: Some(schema::<FindingsReport>),
     },
+    Format { name: "fit", what: "what `fit` prints", generate: Some(schema::<FitReport>) },
     Format { name: "impact", what: "what `impact` prints", generate: Some(schema::<ImpactReport>) },
     Format { name: "plan", what: "what `plan` prints", generate: Some(schema::<PlanReport>) },
     Format { name: "policy", what: "a policy file", generate: Some(policy::schema) },

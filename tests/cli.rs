@@ -25,7 +25,7 @@ impl World {
         let world = Self { directory: tempfile::tempdir().unwrap() };
         // An empty file removes the shipped one of its name.
         let shipped = repository("policies");
-        for folder in ["", "data", "models", "targets"] {
+        for folder in ["", "data", "models", "stacks", "targets"] {
             fs::create_dir_all(world.path("policies").join(folder)).unwrap();
             for entry in fs::read_dir(shipped.join(folder)).unwrap() {
                 let path = entry.unwrap().path();
@@ -134,7 +134,7 @@ fn every_command_has_its_help() {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(commands.len(), 13, "{commands:?}");
+    assert_eq!(commands.len(), 14, "{commands:?}");
     insta::assert_snapshot!("help", help(&["--help"]));
     for command in commands {
         insta::assert_snapshot!(format!("help-{command}"), help(&[command, "--help"]));
@@ -474,6 +474,6 @@ fn completions_and_manual_pages_are_generated() {
     }
     assert!(world.run("man", &[]).expect(0).out.contains("wan22\\-policy"));
     world.run("man", &["--dir", "../man"]).expect(0);
-    assert_eq!(fs::read_dir(world.path("man")).unwrap().count(), 16);
+    assert_eq!(fs::read_dir(world.path("man")).unwrap().count(), 17);
     assert_eq!(world.run("schema", &["facts"]).expect(0).out, schema::find("facts").unwrap().text());
 }

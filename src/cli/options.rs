@@ -146,7 +146,7 @@ impl Goal {
 }
 
 // `vae.tile_size=256` → the setting and its value in the canonical unit.
-fn parse_pin(text: &str) -> Result<(String, Value), String> {
+pub fn parse_pin(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     let (name, value) = (name.trim(), value.trim());
     let Some(spec) = SETTINGS.find(name) else {

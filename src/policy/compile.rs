@@ -43,6 +43,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
     let mut policies = Vec::new();
     let mut checks = Vec::new();
     let mut targets = Vec::new();
+    let mut stacks = Vec::new();
     for file in files {
         let unit = FileCompiler { file, language: &language };
         for (i, entry) in file.entries.policies.iter().enumerate() {
@@ -58,6 +59,10 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
         for (i, entry) in file.entries.targets.iter().enumerate() {
             compiler.keep(Target::compile(entry, &file.document, &format!("/targets/{i}"), &language), &mut targets);
         }
+    }
+    for (file, index) in compiler.stacks().into_values() {
+        let unit = FileCompiler { file, language: &language };
+        compiler.keep(unit.stack(index, &file.entries.stacks[index]), &mut stacks);
     }
     let groups = match order(&policies, &language) {
         Ok(groups) => groups,
@@ -79,6 +84,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
         policies,
         checks,
         targets,
+        stacks,
         groups,
         functions,
         tables,
@@ -192,6 +198,25 @@ impl<'a> Compiler<'a> {
             }
         }
         read
+    }
+
+    // By id; a higher layer's replaces, two of one layer are an error.
+    fn stacks(&mut self) -> BTreeMap<&'a str, (&'a LoadedFile, usize)> {
+        let mut stacks: BTreeMap<&str, (&LoadedFile, usize)> = BTreeMap::new();
+        for file in self.files {
+            for (index, entry) in file.entries.stacks.iter().enumerate() {
+                let span = |file: &LoadedFile, index: usize| file.document.span(&format!("/stacks/{index}/id"));
+                if let Some(&(earlier, first)) = stacks.get(entry.id.as_str())
+                    && earlier.layer == file.layer
+                {
+                    let message = format!("stack `{}` is defined twice in layer {}", entry.id, file.layer);
+                    let finding = Finding::error("duplicate-id", message).at(span(file, index), "again here");
+                    self.errors.push(finding.at(span(earlier, first), "first here"));
+                }
+                stacks.insert(&entry.id, (file, index));
+            }
+        }
+        stacks
     }
 
     // Functions are defined callee first, so that their types are known to their callers.

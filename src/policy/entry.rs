@@ -7,13 +7,13 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::load::LoadedFile;
-use super::set::{Candidates, Check, Choose, FIRST_OVERRIDE_LAYER, Into, LimitRule, Policy, ValueRule};
-use super::source::{CheckEntry, ChooseEntry, LimitEntry, PolicyEntry};
+use super::set::{Candidates, Check, Choose, FIRST_OVERRIDE_LAYER, Into, LimitRule, Policy, Stack, ValueRule};
+use super::source::{CheckEntry, ChooseEntry, LimitEntry, PhasesEntry, PolicyEntry, StackEntry};
 use super::template::Template;
 use crate::diag::{Finding, Span, did_you_mean};
 use crate::expr::namespaces;
 use crate::expr::{Expr, Language, Operand, Read, Type};
-use crate::facts::units::parse_quantity;
+use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::vocabulary::{self, Stability};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 use crate::yaml::{Document, ScalarText, escape};
@@ -383,6 +383,49 @@ impl FileCompiler<'_> {
                 why: entry.why.clone(),
                 source: entry.source.clone(),
             }),
+            _ => Err(errors.0),
+        }
+    }
+
+    pub fn stack(&self, index: usize, entry: &StackEntry) -> Result<Stack, Vec<Finding>> {
+        let base = format!("/stacks/{index}");
+        let mut errors = Errors(Vec::new());
+        let bytes = |text: &str, pointer: &str, what: &str| {
+            let expr = self.expr(text, pointer, &[])?;
+            fits(&expr, &Type::Int(Some(Unit::Bytes)), &format!("`{what}` of stack `{}` is", entry.id))?;
+            Ok(expr)
+        };
+        let mut settings = Vec::new();
+        for (i, name) in entry.settings.iter().enumerate() {
+            match SETTINGS.find(name) {
+                Some(spec) => settings.push(spec.name.as_str()),
+                None => {
+                    let help = did_you_mean(name, SETTINGS.iter().map(|spec| spec.name.as_str()));
+                    let finding = Finding::error("unknown-setting", format!("there is no setting `{name}`"));
+                    let span = self.document().span(&format!("{base}/settings/{i}"));
+                    errors.0.push(finding.at(span, "").maybe_help(help));
+                }
+            }
+        }
+        let PhasesEntry { encode, denoise, decode } = &entry.phases;
+        let phases = [("encode", encode), ("denoise", denoise), ("decode", decode)].map(|(phase, parts)| {
+            let mut compiled = Vec::new();
+            for (part, text) in parts {
+                let pointer = format!("{base}/phases/{phase}/{}", escape(part));
+                compiled.extend(errors.keep(bytes(text, &pointer, part)).map(|expr| (part.clone(), expr)));
+            }
+            compiled
+        });
+        let mut own = |text: &str, key: &str| errors.keep(bytes(text, &format!("{base}/{key}"), key));
+        let fragmentation = entry.fragmentation.as_ref().and_then(|text| own(text, "fragmentation"));
+        let context = own(&entry.context, "context");
+        let ram = own(&entry.ram, "ram");
+        let budgets = [(&entry.budget, "budget"), (&entry.card, "card"), (&entry.ram_budget, "ram_budget")];
+        match (context, ram, budgets.map(|(text, key)| own(text, key))) {
+            (Some(context), Some(ram), [Some(budget), Some(card), Some(ram_budget)]) if errors.0.is_empty() => {
+                let (id, why) = (entry.id.clone(), entry.why.clone());
+                Ok(Stack { id, why, settings, phases, context, fragmentation, ram, budget, card, ram_budget })
+            }
             _ => Err(errors.0),
         }
     }

@@ -167,6 +167,7 @@ fn beside_checks(file: &LoadedFile) -> Option<Finding> {
         ("data", entries.data.is_empty()),
         ("disable", entries.disable.is_empty()),
         ("targets", entries.targets.is_empty()),
+        ("stacks", entries.stacks.is_empty()),
     ];
     let (key, _) = others.into_iter().find(|(_, is_empty)| !is_empty)?;
     let finding = Finding::error("policy-file", format!("a file of invariants holds `checks`, not `{key}`"));

@@ -31,6 +31,8 @@ pub struct PolicySet {
     pub checks: Vec<Check>,
     /// The targets, by id.
     pub targets: Vec<Target>,
+    /// How stacks use memory, by id.
+    pub stacks: Vec<Stack>,
     /// Settings that are decided together, in an order in which each group only reads earlier ones.
     pub groups: Vec<Vec<usize>>,
     /// First 16 hexadecimal digits of the SHA-256 of all files' names and texts.
@@ -91,6 +93,31 @@ pub struct Policy {
     pub limits: Vec<LimitRule>,
     /// The last day on which it counts.
     pub expires: Option<Date>,
+}
+
+/// How a stack uses memory.
+#[derive(Debug)]
+pub struct Stack {
+    /// Its id.
+    pub id: String,
+    /// What it is, in one sentence.
+    pub why: String,
+    /// Names of the settings that the answer rests on.
+    pub settings: Vec<&'static str>,
+    /// What lies on the GPU while the prompt is encoded, the video denoised, and decoded; each by its name.
+    pub phases: [Vec<(String, Expr)>; 3],
+    /// What the device counts beside the allocator.
+    pub context: Expr,
+    /// What may be lost to fragmentation before the decode.
+    pub fragmentation: Option<Expr>,
+    /// RAM that the run takes.
+    pub ram: Expr,
+    /// VRAM that it may take.
+    pub budget: Expr,
+    /// VRAM that it might take if nothing else were on the card.
+    pub card: Expr,
+    /// RAM that it may take; unknown where the RAM is.
+    pub ram_budget: Expr,
 }
 
 /// `set` or `derive` of one setting.

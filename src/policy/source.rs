@@ -33,6 +33,9 @@ pub struct PolicyFile {
     /// Stacks whose config files the settings are written to.
     #[serde(default)]
     pub targets: Vec<crate::target::source::TargetEntry>,
+    /// What runs of a stack take of the memory: what `fit` answers from.
+    #[serde(default)]
+    pub stacks: Vec<StackEntry>,
 }
 
 /// Why an entry is right, and where its numbers come from.
@@ -169,6 +172,48 @@ pub struct CheckEntry {
     /// Where the numbers come from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+}
+
+/// How a stack uses memory. Every expression is in bytes and reads the plan's settings.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StackEntry {
+    /// Kebab-case name: `diffusers`.
+    pub id: String,
+    /// What the stack is, in one sentence.
+    pub why: String,
+    /// Where the knowledge of it comes from.
+    pub source: String,
+    /// Settings of the plan that the answer rests on; another value of one is a way to fit.
+    #[serde(default)]
+    pub settings: Vec<String>,
+    /// What lies on the GPU in each phase.
+    pub phases: PhasesEntry,
+    /// What the device counts beside the allocator, in every phase.
+    pub context: String,
+    /// What may be lost to fragmentation before the decode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fragmentation: Option<String>,
+    /// RAM that the run takes.
+    pub ram: String,
+    /// VRAM that it may take.
+    pub budget: String,
+    /// VRAM that it might take if nothing else were on the card.
+    pub card: String,
+    /// RAM that it may take; unknown where the RAM is.
+    pub ram_budget: String,
+}
+
+/// The phases of a run: for each, what lies on the GPU, by its name for people.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PhasesEntry {
+    /// The prompt is encoded.
+    pub encode: IndexMap<String, String>,
+    /// The video is denoised.
+    pub denoise: IndexMap<String, String>,
+    /// The latent video is decoded.
+    pub decode: IndexMap<String, String>,
 }
 
 /// A named step.

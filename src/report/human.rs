@@ -4,6 +4,7 @@ pub mod changes;
 pub mod coverage;
 pub mod explanation;
 pub mod facts;
+pub mod fit;
 pub mod impact;
 pub mod plan;
 pub mod verdicts;

@@ -52,8 +52,8 @@ pub fn text(facts: &Facts, file: &FactsFile, from: &str, day: Date) -> std::io::
     Ok(format!("# {}.\n{schema}\nsource: >-\n  {}\n{rest}", summary(facts), source.join("\n  ")))
 }
 
-// `NVIDIA L4 (22.49 GiB), 2 cores of AMD EPYC, 24 GiB RAM, Debian 12`.
-fn summary(facts: &Facts) -> String {
+/// The machine in a few words: `NVIDIA L4 (22.49 GiB), 2 cores of AMD EPYC, 24 GiB RAM, Debian 12`.
+pub fn summary(facts: &Facts) -> String {
     let text = |fact: &str| facts.value(fact).and_then(Value::as_str);
     let mut parts: Vec<String> = (0..facts.count("gpus").unwrap_or(0))
         .map(|index| {

@@ -1,0 +1,293 @@
+//! `fit`: which videos fit.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+
+use super::error::CliError;
+use super::inputs::today;
+use super::machine::{MachineOptions, complete};
+use super::options::{Goal, InstallationOptions, OutputOptions, PolicyOptions, parse_pin};
+use super::{Exit, Screen};
+use crate::diag::did_you_mean;
+use crate::engine::Question;
+use crate::facts::units::{Unit, parse_quantity, show};
+use crate::facts::workload::{self, Workload};
+use crate::facts::{Facts, Origin, cards};
+use crate::fit::{Fit as Answer, fit};
+use crate::policy::{PolicySet, Stack};
+use crate::report::fit::{FitRecord, FitReport, SCHEMA};
+use crate::report::human;
+use crate::report::json;
+use crate::scaffold::machine::summary;
+use crate::settings::SETTINGS;
+
+/// What a card of which no report is known has at least of the size on its box: 15845 of 16384 MiB, as an RTX 5060 Ti, the
+/// least of the cards without ECC in `policies/data/reported.yaml`.
+const REPORTED: f64 = 0.967;
+
+/// The capability of a card of which nothing but the VRAM is asked: Ampere, the oldest with bf16.
+const CAPABILITY: f64 = 8.6;
+
+/// Show which models and sizes fit, by phase, and what would make the others fit
+///
+/// Each model at the size that it is usually run at, and at 832x480; or those that are asked for. It
+/// fits, fits marginally (only when memory does not fragment, or with nothing else on the card), or
+/// does not fit.
+///
+/// Examples:
+///   wan22-policy fit
+///   wan22-policy fit --model ti2v-5b --size 1280x704x121 --why
+///   wan22-policy fit --gpu "RTX 4070 Ti" --ram 32GiB
+///   wan22-policy fit --stack official --vram 24GiB
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct Fit {
+    /// Only this model; may be given several times
+    #[arg(long, value_name = "MODEL")]
+    model: Vec<String>,
+
+    /// This size and, or else the model's own, number of frames; may be given several times
+    #[arg(long, value_name = "WxH[xF]", value_parser = parse_size)]
+    size: Vec<Size>,
+
+    /// The stack that runs it; may be given several times [default: diffusers]
+    #[arg(long, value_name = "ID")]
+    stack: Vec<String>,
+
+    /// Also show what lies on the card in each phase, as a bar
+    #[arg(long)]
+    why: bool,
+
+    /// What to favour where there is a choice [default: balanced]
+    #[arg(long, value_enum)]
+    goal: Option<Goal>,
+
+    /// Ask about a setting of your own, such as offload.dit=none; may be given several times
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_pin)]
+    pins: Vec<(String, Value)>,
+
+    /// VRAM that is left to others; the same as --set memory.reserve=SIZE
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    reserve_vram: Option<i64>,
+
+    /// Another machine with this card, as `nvidia-smi -L` names it; its VRAM is a little less than on the box
+    #[arg(long, value_name = "NAME", help_heading = "Machine")]
+    gpu: Option<String>,
+
+    /// Another machine with a card of so much VRAM as it reports, or another size of the one that --gpu names
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Machine")]
+    vram: Option<i64>,
+
+    /// The RAM of that machine
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Machine")]
+    ram: Option<i64>,
+
+    #[command(flatten)]
+    machine: MachineOptions,
+
+    #[command(flatten)]
+    root: InstallationOptions,
+
+    #[command(flatten)]
+    policies: PolicyOptions,
+
+    #[command(flatten)]
+    pub output: OutputOptions,
+}
+
+/// Width, height and, where it was said, the number of frames.
+type Size = (i64, i64, Option<i64>);
+
+impl Fit {
+    pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        let set = self.policies.compile()?;
+        let mut facts = self.facts()?;
+        if let Some(goal) = self.goal {
+            facts.know("workload.goal", goal.as_str(), Origin::User);
+        }
+        let answers = self.answers(&set, &facts)?;
+        if self.output.is_json() {
+            let fit = answers.iter().map(FitRecord::from).collect();
+            screen.print(&json::text(&FitReport { schema: SCHEMA.to_owned(), machine: summary(&facts), fit }))?;
+            return Ok(Exit::Fine);
+        }
+        let mut text = format!("{}\n", screen.paint.bold(&summary(&facts)));
+        text += &human::fit::render(&answers, screen.paint);
+        if self.why {
+            answers.iter().for_each(|answer| text += &human::fit::budget(answer, screen.paint));
+        }
+        screen.print(&text)?;
+        Ok(Exit::Fine)
+    }
+
+    fn answers(&self, set: &PolicySet, facts: &Facts) -> Result<Vec<Answer>, CliError> {
+        let none = Map::new();
+        let models = set.table("models").and_then(Value::as_object).unwrap_or(&none);
+        let question = Question { pins: self.pins()?, as_of: today() };
+        let mut asked = Vec::new();
+        for model in self.models(models)? {
+            for stack in self.stacks(set)? {
+                asked.extend(self.workloads(facts, model, models)?.into_iter().map(|facts| (stack, facts)));
+            }
+        }
+        let answers = asked.par_iter().map(|(stack, facts)| fit(set, stack, facts, &question));
+        answers.collect::<Result<_, String>>().map_err(|why| {
+            let help = "name the card with --gpu, or its memory with --vram and --ram";
+            CliError::usage(format!("nobody can tell what fits: {why}")).help(help)
+        })
+    }
+
+    fn models<'a>(&'a self, models: &'a Map<String, Value>) -> Result<Vec<&'a str>, CliError> {
+        if self.model.is_empty() {
+            return Ok(models.keys().map(String::as_str).collect());
+        }
+        let known = |model: &'a String| match models.get_key_value(&model.to_lowercase()) {
+            Some((name, _)) => Ok(name.as_str()),
+            None => {
+                let help = did_you_mean(model, models.keys().map(String::as_str));
+                Err(CliError::usage(format!("unknown model `{model}`")).maybe_help(help))
+            }
+        };
+        self.model.iter().map(known).collect()
+    }
+
+    fn stacks<'a>(&self, set: &'a PolicySet) -> Result<Vec<&'a Stack>, CliError> {
+        let asked =
+            if self.stack.is_empty() { vec!["diffusers"] } else { self.stack.iter().map(String::as_str).collect() };
+        let known = |id: &str| {
+            set.stacks.iter().find(|stack| stack.id == id).ok_or_else(|| {
+                let all: Vec<&str> = set.stacks.iter().map(|stack| stack.id.as_str()).collect();
+                CliError::usage(format!("unknown stack `{id}`")).help(format!("there are {}", all.join(", ")))
+            })
+        };
+        asked.into_iter().map(known).collect()
+    }
+
+    // The machine with each size that is asked of the model.
+    fn workloads(&self, facts: &Facts, model: &str, models: &Map<String, Value>) -> Result<Vec<Facts>, CliError> {
+        let of = |size: Option<Size>| {
+            let mut facts = facts.clone();
+            facts.forget("workload.model");
+            Workload { model: model.to_owned(), size: None }.record(&mut facts);
+            if let Some((width, height, frames)) = size {
+                facts.know("workload.width", width, Origin::User);
+                facts.know("workload.height", height, Origin::User);
+                if let Some(frames) = frames {
+                    facts.know("workload.frames", frames, Origin::User);
+                }
+            }
+            workload::complete(&mut facts, models).map_err(|error| CliError::usage(error.to_string()))?;
+            Ok(facts)
+        };
+        if !self.size.is_empty() {
+            return self.size.iter().map(|size| of(Some(*size))).collect();
+        }
+        let own = of(None)?;
+        let small = of(Some((832, 480, None)))?;
+        let is_same = Workload::of(&own) == Workload::of(&small);
+        Ok(if is_same { vec![own] } else { vec![own, small] })
+    }
+
+    fn pins(&self) -> Result<BTreeMap<usize, Value>, CliError> {
+        let reserve = self.reserve_vram.map(|bytes| ("memory.reserve".to_owned(), Value::from(bytes)));
+        let mut pins = BTreeMap::new();
+        for (name, value) in self.pins.iter().cloned().chain(reserve) {
+            let index = SETTINGS.index(&name).ok_or_else(|| CliError::usage(format!("unknown setting `{name}`")))?;
+            pins.insert(index, value);
+        }
+        Ok(pins)
+    }
+
+    // This machine or a saved one; or one that is only described.
+    fn facts(&self) -> Result<Facts, CliError> {
+        let mut overrides = self.machine.overrides.clone();
+        overrides.extend(self.ram.map(|bytes| format!("ram.total={bytes}")));
+        let (mut facts, table) = match (&self.gpu, self.vram) {
+            (None, None) => self.machine.gather_with_cards(&self.root, &self.policies)?,
+            _ if !self.machine.is_live() => {
+                return Err(CliError::usage("--gpu and --vram describe a machine, and a saved one was named too"));
+            }
+            _ => {
+                let table = self.policies.table("gpus")?;
+                let mut facts = Facts::new("nobody said so");
+                match &self.gpu {
+                    Some(name) => self.card(name, &table, &mut facts)?,
+                    None => {
+                        let vram = self.vram.unwrap_or_default();
+                        overrides
+                            .extend([format!("gpu.vram.total={vram}"), format!("gpu.compute_capability={CAPABILITY}")]);
+                    }
+                }
+                (facts, table)
+            }
+        };
+        complete(&mut facts, self.machine.gpu_index, &overrides, &table)?;
+        Ok(facts)
+    }
+
+    // A card by its name in the table; `RTX 4090` is enough of `NVIDIA GeForce RTX 4090`.
+    fn card(&self, asked: &str, table: &Value, facts: &mut Facts) -> Result<(), CliError> {
+        let rows: Vec<(&str, &Value)> =
+            table.as_array().into_iter().flatten().filter_map(|row| Some((row["name"].as_str()?, row))).collect();
+        let short = |name: &str| name.to_lowercase().replace("nvidia ", "").replace("geforce ", "");
+        let named: Vec<&(&str, &Value)> = rows.iter().filter(|(name, _)| short(name) == short(asked)).collect();
+        let Some((name, _)) = named.first() else {
+            let names: Vec<String> =
+                rows.iter().map(|(name, _)| name.replace("NVIDIA ", "").replace("GeForce ", "")).collect();
+            let help = did_you_mean(asked, names.iter().map(String::as_str));
+            let help = help.unwrap_or_else(|| "give its memory with --vram".to_owned());
+            return Err(CliError::usage(format!("`{asked}` is not in the table of cards")).help(help));
+        };
+        facts.know("gpus", 1, Origin::Table);
+        facts.know("gpus[0].name", *name, Origin::User);
+        cards::fill(facts, table);
+        let mut sizes: Vec<u64> = named.iter().filter_map(|(_, row)| row["vram"].as_u64()).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let reported = self.policies.table("reported")?;
+        let reports = |size: u64| {
+            let mut rows = reported.as_array().into_iter().flatten();
+            let row = rows.find(|row| row["name"] == *name && row["vram"] == size);
+            row.and_then(|row| row["total"].as_u64()).unwrap_or((size as f64 * REPORTED) as u64)
+        };
+        // The size on the box is as good a name as what is reported.
+        let size = self.vram.and_then(|asked| sizes.iter().copied().find(|size| i64::try_from(*size) == Ok(asked)));
+        match (self.vram, size, &sizes[..]) {
+            (_, Some(size), _) => facts.know("gpus[0].vram.total", reports(size), Origin::Table),
+            (None, None, [size]) => facts.know("gpus[0].vram.total", reports(*size), Origin::Table),
+            (Some(vram), None, _) => facts.know("gpus[0].vram.total", vram, Origin::User),
+            (None, None, []) => {
+                let help = "say it with --vram";
+                return Err(CliError::usage(format!("the table of cards has no size of `{name}`")).help(help));
+            }
+            (None, None, sizes) => {
+                let sizes: Vec<String> = sizes.iter().map(|size| show(&(*size).into(), Some(Unit::Bytes))).collect();
+                let message = format!("`{name}` was sold with {}", sizes.join(" and "));
+                return Err(CliError::usage(message).help("say which with --vram"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parse_bytes(text: &str) -> Result<i64, String> {
+    let number = parse_quantity(text, Unit::Bytes).map_err(|error| error.to_string())?;
+    number.as_i64().filter(|bytes| *bytes >= 0).ok_or_else(|| "it must not be negative".to_owned())
+}
+
+fn parse_size(text: &str) -> Result<Size, String> {
+    let wrong = || format!("`{text}` is not WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES");
+    let numbers: Vec<i64> = text
+        .split(['x', '*'])
+        .map(|part| part.parse().ok().filter(|number| (1..=65_536).contains(number)))
+        .collect::<Option<_>>()
+        .ok_or_else(wrong)?;
+    match numbers[..] {
+        [width, height] => Ok((width, height, None)),
+        [width, height, frames] => Ok((width, height, Some(frames))),
+        _ => Err(wrong()),
+    }
+}

@@ -1,0 +1,283 @@
+//! Whether a video fits: a stack of the policies, a machine and a workload → the memory of each phase against what may be
+//! taken, and the smallest change that makes it fit.
+//!
+//! The numbers are those of the policies; here they are compared and other settings, lengths and sizes are tried.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::engine::{Question, evaluate, evaluation};
+use crate::expr::{EvalError, Evaluation, Expr};
+use crate::facts::units::show;
+use crate::facts::workload::Workload;
+use crate::facts::{Facts, Origin};
+use crate::plan::Plan;
+use crate::policy::{PolicySet, Stack};
+use crate::settings::{SETTINGS, SettingSpec, SettingType};
+
+/// Sizes that are tried where a video does not fit, the largest first, px. They suit the patches of every model.
+const SIZES: &[[i64; 2]] = &[[1280, 704], [960, 544], [832, 480], [640, 352], [448, 256]];
+
+/// Fewest frames that are proposed: a second of video at 16 frames a second.
+const LEAST_FRAMES: i64 = 16;
+
+/// The phases of a run, in order.
+pub const PHASES: [&str; 3] = ["encode", "denoise", "decode"];
+
+/// Whether it fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Fits {
+    /// It does.
+    Yes,
+    /// Only when memory does not fragment, or nothing else is on the card.
+    Marginal,
+    /// It does not.
+    No,
+}
+
+/// What a part of a phase takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its name for people.
+    pub name: String,
+    /// Bytes of VRAM.
+    pub bytes: i64,
+}
+
+/// The answer for one workload.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    /// The stack.
+    pub stack: String,
+    /// The model and its size.
+    pub workload: Workload,
+    /// The settings that it rests on.
+    pub settings: Map<String, Value>,
+    /// What lies on the GPU in each of [`PHASES`], as the allocator counts it.
+    pub phases: [Vec<Part>; 3],
+    /// What the device counts beside it, bytes.
+    pub context: i64,
+    /// What may be lost to fragmentation before the decode, bytes.
+    pub fragmentation: i64,
+    /// VRAM that it may take, bytes.
+    pub budget: i64,
+    /// VRAM that it might take if nothing else were on the card, bytes.
+    pub card: i64,
+    /// RAM that it takes, bytes.
+    pub ram: i64,
+    /// RAM that it may take, bytes; `None` where the RAM is unknown.
+    pub ram_budget: Option<i64>,
+    /// What makes it fit, the smallest change first; empty where it fits, and where nothing was found.
+    pub would_fit_with: Vec<String>,
+}
+
+impl Fit {
+    /// Peak of a phase as the allocator counts it, bytes.
+    pub fn allocated(&self, phase: usize) -> i64 {
+        self.phases[phase].iter().map(|part| part.bytes).sum()
+    }
+
+    /// Peak of a phase as the device reports it, bytes, when nothing is lost to fragmentation.
+    pub fn reported(&self, phase: usize) -> i64 {
+        self.allocated(phase) + self.context
+    }
+
+    /// The largest phase.
+    pub fn largest(&self) -> usize {
+        (0..PHASES.len()).max_by_key(|&phase| self.allocated(phase)).unwrap_or_default()
+    }
+
+    /// Peak of the run as the device reports it, bytes.
+    pub fn peak(&self) -> i64 {
+        self.reported(self.largest())
+    }
+
+    /// Whether it fits.
+    pub fn fits(&self) -> Fits {
+        let fragmented = self.peak().max(self.reported(2) + self.fragmentation);
+        match () {
+            () if self.ram_shortfall() > 0 => Fits::No,
+            () if fragmented <= self.budget => Fits::Yes,
+            () if self.peak() <= self.budget.max(self.card) => Fits::Marginal,
+            () => Fits::No,
+        }
+    }
+
+    /// What binds: a phase, or `ram`.
+    pub fn binding(&self) -> &'static str {
+        let decode_fragments = self.reported(2) + self.fragmentation > self.peak().max(self.budget);
+        match () {
+            () if self.peak() <= self.budget && self.ram_shortfall() > 0 => "ram",
+            () if decode_fragments && self.peak() <= self.budget => PHASES[2],
+            () => PHASES[self.largest()],
+        }
+    }
+
+    /// By how much it does not fit, bytes; 0 where it does. Of a marginal one, what fragmentation or others may take.
+    pub fn shortfall(&self) -> i64 {
+        let vram = self.peak().max(self.reported(2) + self.fragmentation) - self.budget;
+        match (self.fits(), self.peak() > self.budget) {
+            (Fits::Yes, _) => 0,
+            (Fits::Marginal, false) => vram,
+            (_, true) => self.peak() - self.budget,
+            (_, false) => self.ram_shortfall(),
+        }
+    }
+
+    fn ram_shortfall(&self) -> i64 {
+        self.ram_budget.map_or(0, |budget| (self.ram - budget).max(0))
+    }
+}
+
+/// Asks about one workload; its facts are complete.
+///
+/// # Errors
+/// Why there is no answer: a fact that nobody knows, or an expression of the policies that fails.
+pub fn fit(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -> Result<Fit, String> {
+    let mut answer = ask(set, stack, facts, question)?;
+    if answer.fits() != Fits::Yes {
+        answer.would_fit_with = Search { set, stack, facts, question, answer: &answer }.changes();
+    }
+    Ok(answer)
+}
+
+/// The same without a search for what would make it fit.
+///
+/// # Errors
+/// As [`fit`].
+pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -> Result<Fit, String> {
+    let plan = evaluate(set, facts, question);
+    let evaluation = evaluation(set, facts, &plan);
+    let bytes = |expr: &Expr| bytes(&evaluation, expr);
+    let part = |(name, expr): &(String, Expr)| Ok(Part { name: name.clone(), bytes: bytes(expr)? });
+    let parts = |phase: usize| stack.phases[phase].iter().map(part).collect::<Result<Vec<_>, String>>();
+    Ok(Fit {
+        stack: stack.id.clone(),
+        workload: Workload::of(facts),
+        settings: settings(stack, &plan),
+        phases: [parts(0)?, parts(1)?, parts(2)?],
+        context: bytes(&stack.context)?,
+        fragmentation: stack.fragmentation.as_ref().map_or(Ok(0), bytes)?,
+        budget: bytes(&stack.budget)?,
+        card: bytes(&stack.card)?,
+        ram: bytes(&stack.ram)?,
+        ram_budget: bytes(&stack.ram_budget).ok(),
+        would_fit_with: Vec::new(),
+    })
+}
+
+fn bytes(evaluation: &Evaluation<'_>, expr: &Expr) -> Result<i64, String> {
+    match evaluation.eval(expr, &[]) {
+        Ok(value) => value.as_i64().ok_or_else(|| format!("`{}` gives no number of bytes", expr.text())),
+        Err(EvalError::Unknown(name)) => Err(format!("`{name}` is unknown")),
+        Err(EvalError::Failed { message, .. }) => Err(format!("`{}` fails: {message}", expr.text())),
+    }
+}
+
+fn settings(stack: &Stack, plan: &Plan) -> Map<String, Value> {
+    let value = |name: &&str| Some(((*name).to_owned(), plan.settings.get(*name)?.value.clone()));
+    stack.settings.iter().filter_map(value).collect()
+}
+
+// What else may be asked so that it fits.
+struct Search<'a> {
+    set: &'a PolicySet,
+    stack: &'a Stack,
+    facts: &'a Facts,
+    question: &'a Question,
+    answer: &'a Fit,
+}
+
+impl Search<'_> {
+    fn changes(&self) -> Vec<String> {
+        let answer = self.answer;
+        let mut changes = Vec::new();
+        if answer.fits() == Fits::Marginal && answer.peak() <= answer.budget {
+            changes.extend(self.whole_segments());
+        }
+        if answer.peak() > answer.budget && answer.peak() <= answer.card {
+            changes.push("nothing else on the card".to_owned());
+        }
+        changes.extend(self.settings());
+        changes.extend(self.frames().map(|frames| format!("{frames} frames")));
+        changes.extend(self.size().map(|[width, height]| format!("{width}x{height}")));
+        changes
+    }
+
+    // Expandable segments keep what is free in one piece; Windows and WSL have none.
+    fn whole_segments(&self) -> Option<String> {
+        let is_windows = self.facts.value("host.os").is_some_and(|os| os == "windows");
+        let is_wsl = self.facts.value("host.wsl") == Some(&Value::Bool(true));
+        (!is_windows && !is_wsl).then(|| "expandable segments".to_owned())
+    }
+
+    // Another value of one setting, in the order in which the stack names them.
+    fn settings(&self) -> Option<String> {
+        let specs = self.stack.settings.iter().filter_map(|name| SETTINGS.find(name));
+        specs.flat_map(|spec| self.other_values(spec).into_iter().map(move |value| (spec, value))).find_map(
+            |(spec, value)| {
+                let mut pins = self.question.pins.clone();
+                pins.insert(SETTINGS.index(&spec.name)?, value.clone());
+                let question = Question { pins, as_of: self.question.as_of };
+                let answer = ask(self.set, self.stack, self.facts, &question).ok()?;
+                (answer.fits() == Fits::Yes).then(|| format!("{} {}", spec.name, show(&value, spec.unit)))
+            },
+        )
+    }
+
+    fn other_values(&self, spec: &SettingSpec) -> Vec<Value> {
+        let Some(now) = self.answer.settings.get(&spec.name) else { return Vec::new() };
+        match spec.ty {
+            SettingType::Boolean => vec![Value::Bool(now != &Value::Bool(true))],
+            SettingType::String => spec.allowed().iter().filter(|value| *value != now).cloned().collect(),
+            // Halves, down to the smallest.
+            SettingType::Integer => {
+                let (low, _) = spec.bounds();
+                let mut values = Vec::new();
+                let mut next = now.as_f64().unwrap_or_default() / 2.0;
+                while next >= low {
+                    values.extend(spec.legal_near(next, true));
+                    next /= 2.0;
+                }
+                values
+            }
+            SettingType::Number | SettingType::Array => Vec::new(),
+        }
+    }
+
+    // The most frames below those that were asked for.
+    fn frames(&self) -> Option<i64> {
+        let [_, _, frames] = self.answer.workload.size?;
+        // Every model takes its frames in steps of four; fewer never need more.
+        let (mut least, mut most) = (1, (frames - 1) / 4);
+        let mut found = None;
+        while least <= most {
+            let steps = i64::midpoint(least, most);
+            let fewer = frames - 4 * steps;
+            if fewer >= LEAST_FRAMES && self.fits_with(&[("workload.frames", fewer)]) {
+                (found, most) = (Some(fewer), steps - 1);
+            } else {
+                least = steps + 1;
+            }
+        }
+        found
+    }
+
+    // The largest of the usual sizes below the one that was asked for, upright where that is.
+    fn size(&self) -> Option<[i64; 2]> {
+        let [width, height, _] = self.answer.workload.size?;
+        let sizes = SIZES.iter().filter(|[w, h]| w * h < width * height);
+        let mut sizes = sizes.map(|&[w, h]| if height > width { [h, w] } else { [w, h] });
+        sizes.find(|&[w, h]| self.fits_with(&[("workload.width", w), ("workload.height", h)]))
+    }
+
+    fn fits_with(&self, workload: &[(&str, i64)]) -> bool {
+        let mut facts = self.facts.clone();
+        for (name, value) in workload {
+            facts.know(*name, *value, Origin::User);
+        }
+        ask(self.set, self.stack, &facts, self.question).is_ok_and(|answer| answer.fits() == Fits::Yes)
+    }
+}

@@ -1,0 +1,96 @@
+//! The JSON of `fit`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::fit::{Fit, Fits, PHASES};
+
+/// The answers of one machine, as `fit --format json` prints them.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FitReport {
+    /// Name and version of this format: `wan22-policy/fit/v1`.
+    #[schemars(extend("const" = SCHEMA))]
+    pub schema: String,
+    /// The machine in a few words.
+    pub machine: String,
+    /// One answer for each model, size and stack.
+    pub fit: Vec<FitRecord>,
+}
+
+/// Name and version of the format.
+pub const SCHEMA: &str = "wan22-policy/fit/v1";
+
+/// One answer. Bytes are whole numbers.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FitRecord {
+    /// The model.
+    pub model: String,
+    /// The stack.
+    pub stack: String,
+    /// Width of the video, px.
+    pub width: i64,
+    /// Height, px.
+    pub height: i64,
+    /// Number of frames.
+    pub frames: i64,
+    /// The settings that the answer rests on.
+    pub settings: Map<String, Value>,
+    /// Whether it fits.
+    pub fits: Fits,
+    /// The largest phase as PyTorch's allocator counts it.
+    pub peak_bytes: i64,
+    /// The same as the device reports it.
+    pub device_peak_bytes: i64,
+    /// What may be lost to fragmentation before the decode.
+    pub fragmentation_bytes: i64,
+    /// Peak of each phase as the allocator counts it.
+    pub phases: BTreeMap<String, i64>,
+    /// What lies on the GPU in each phase, by name.
+    pub parts: BTreeMap<String, BTreeMap<String, i64>>,
+    /// VRAM that may be taken.
+    pub budget_bytes: i64,
+    /// RAM that the run takes.
+    pub ram_bytes: i64,
+    /// RAM that may be taken; absent where the RAM is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_budget_bytes: Option<i64>,
+    /// What binds: `encode`, `denoise`, `decode` or `ram`.
+    pub binding: String,
+    /// By how much it does not fit.
+    pub shortfall_bytes: i64,
+    /// What makes it fit, the smallest change first; empty where it fits or nothing was found.
+    pub would_fit_with: Vec<String>,
+}
+
+impl From<&Fit> for FitRecord {
+    fn from(fit: &Fit) -> Self {
+        let [width, height, frames] = fit.workload.size.unwrap_or_default();
+        let named = |phase: usize| PHASES[phase].to_owned();
+        let parts = |phase: usize| fit.phases[phase].iter().map(|part| (part.name.clone(), part.bytes)).collect();
+        Self {
+            model: fit.workload.model.clone(),
+            stack: fit.stack.clone(),
+            width,
+            height,
+            frames,
+            settings: fit.settings.clone(),
+            fits: fit.fits(),
+            peak_bytes: fit.allocated(fit.largest()),
+            device_peak_bytes: fit.peak(),
+            fragmentation_bytes: fit.fragmentation,
+            phases: (0..PHASES.len()).map(|phase| (named(phase), fit.allocated(phase))).collect(),
+            parts: (0..PHASES.len()).map(|phase| (named(phase), parts(phase))).collect(),
+            budget_bytes: fit.budget,
+            ram_bytes: fit.ram,
+            ram_budget_bytes: fit.ram_budget,
+            binding: fit.binding().to_owned(),
+            shortfall_bytes: fit.shortfall(),
+            would_fit_with: fit.would_fit_with.clone(),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `fit`: its sums are those that the settings follow from, its verdict is that of the plan, and what it proposes fits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+
+mod common;
+
+use common::project::{Project, Ran};
+use common::{CORPUS, POLICIES, question};
+use rayon::prelude::*;
+use serde_json::Value;
+use wan22_policy::diag::Source;
+use wan22_policy::engine::evaluation;
+use wan22_policy::fit::{Fits, ask};
+use wan22_policy::policy::Stack;
+use wan22_policy::yaml::{self, ScalarText};
+
+fn stack(id: &str) -> &'static Stack {
+    POLICIES.stacks.iter().find(|stack| stack.id == id).unwrap()
+}
+
+/// Of every machine of the tests with every model, where its memory is known: the parts are those that the settings follow
+/// from, and the verdict is that of the plan.
+#[test]
+fn it_says_what_the_plan_says() {
+    let phases =
+        ["encode_peak(layout())", "denoise_peak(layout())", "decode_peak(layout(), chosen_pixels())"].map(|text| {
+            let document = yaml::parse(Source::new("<test>", text)).unwrap();
+            POLICIES.language.compile(text, &ScalarText::opaque(document.span("")), &[]).unwrap()
+        });
+    let as_of = common::AS_OF.parse().unwrap();
+    let counts = CORPUS.machines.par_iter().map(|machine| {
+        let mut counts = [0; 3];
+        for answer in machine.answers(&POLICIES, as_of) {
+            let name = format!("{} with {}", machine.name, answer.workload);
+            let question = question(Default::default());
+            let Ok(fit) = ask(&POLICIES, stack("diffusers"), &answer.facts, &question) else { continue };
+            let evaluation = evaluation(&POLICIES, &answer.facts, &answer.plan);
+            for (phase, expr) in phases.iter().enumerate() {
+                let sum = fit.reported(phase) + if phase == 2 { fit.fragmentation } else { 0 };
+                assert_eq!(evaluation.eval(expr, &[]).unwrap(), Value::from(sum), "{name}: phase {phase}");
+            }
+            let found = |code: &str| answer.plan.findings.iter().any(|finding| finding.code.as_str() == code);
+            let short_of_vram = fit.peak() > fit.budget;
+            assert_eq!(short_of_vram, found("does-not-fit"), "{name}: {}", fit.peak() - fit.budget);
+            assert_eq!(fit.fits() == Fits::Yes, fit.shortfall() == 0, "{name}");
+            assert!(fit.fits() != Fits::Marginal || short_of_vram || found("fits-marginally"), "{name}");
+            counts[fit.fits() as usize] += 1;
+        }
+        counts
+    });
+    let [yes, marginal, no] = counts.reduce(|| [0; 3], |one, other| [0, 1, 2].map(|i| one[i] + other[i]));
+    assert!(yes + marginal + no > 600);
+    // A model that says marginal to everything is useless.
+    assert!(marginal * 20 < yes + no, "{yes} fit, {marginal} marginally, {no} do not");
+}
+
+/// What is said to make it fit makes it fit.
+#[test]
+fn what_it_proposes_fits() {
+    let project = Project::empty();
+    let fits = |arguments: &[&str]| {
+        let report =
+            project.run(&[&["fit", "--no-site", "--format", "json"], arguments].concat()).expect(0).json("fit");
+        report["fit"][0].clone()
+    };
+    let machine = ["--gpu", "RTX 4070", "--ram", "32GiB", "--model", "s2v-14b"];
+    let refused = fits(&[&machine[..], &["--size", "832x480x80"]].concat());
+    assert_eq!((&refused["fits"], &refused["binding"]), (&"no".into(), &"denoise".into()));
+    let proposed: Vec<&str> =
+        refused["would_fit_with"].as_array().unwrap().iter().map(|change| change.as_str().unwrap()).collect();
+    let frames = proposed.iter().find_map(|change| change.strip_suffix(" frames")).unwrap();
+    let size = proposed.iter().find(|change| change.contains('x')).unwrap();
+    assert_eq!(fits(&[&machine[..], &["--size", &format!("832x480x{frames}")]].concat())["fits"], "yes");
+    let more = frames.parse::<i64>().unwrap() + 4;
+    assert_ne!(fits(&[&machine[..], &["--size", &format!("832x480x{more}")]].concat())["fits"], "yes");
+    assert_eq!(fits(&[&machine[..], &["--size", &format!("{size}x80")]].concat())["fits"], "yes");
+}
+
+#[test]
+fn a_layout_of_ones_own_is_asked_about() {
+    let project = Project::empty();
+    let fit = |more: &[&str]| {
+        let asked =
+            ["fit", "--no-site", "--gpu", "RTX 4080", "--ram", "64GiB", "--model", "ti2v-5b", "--size", "1280x704x121"];
+        project.run(&[&asked[..], more].concat()).expect(0)
+    };
+    let pinned = ["--set", "offload.dit=none", "--set", "offload.text_encoder=none"];
+    let report = fit(&[&pinned[..], &["--format", "json"]].concat()).json("fit")["fit"][0].clone();
+    assert_eq!(report["fits"], "no");
+    assert_eq!(report["settings"]["offload.text_encoder"], "none");
+    assert!(report["parts"]["denoise"]["text encoder"].as_i64().unwrap() > 6 << 30);
+    fit(&pinned).says("short in");
+    fit(&[]).says(" yes ");
+    let all: Ran = fit(&["--why"]);
+    insta::assert_snapshot!("fit-why", all.out);
+}
+
+#[test]
+fn a_card_that_cannot_be_told_is_asked_for() {
+    let project = Project::empty();
+    let fit = |more: &[&str]| project.run(&[&["fit", "--no-site"], more].concat());
+    fit(&["--gpu", "RTX 5060 Ti"]).expect(2).says("was sold with 8 GiB and 16 GiB").says("say which with --vram");
+    fit(&["--gpu", "RTX 5060 Ti", "--vram", "15845MiB"]).expect(0).says("RTX 5060 Ti (15.47 GiB)");
+    fit(&["--gpu", "RTX 4O90"]).expect(2).says("did you mean `RTX 4090`?");
+    fit(&["--gpu", "L4", "--facts", "x.yaml"]).expect(2).says("a saved one was named too");
+    fit(&["--fact", "gpus=0"]).expect(2).says("nobody can tell what fits");
+    fit(&["--gpu", "L4", "--stack", "comfy"]).expect(2).says("there are diffusers, official");
+    fit(&["--gpu", "L4", "--model", "t2v-1b"]).expect(2).says("did you mean `t2v-14b`?");
+    fit(&["--gpu", "L4", "--size", "1280"]).expect(2).says("is not WIDTHxHEIGHT");
+}
+
+/// The cards that people ask about.
+#[test]
+fn what_fits_on_the_usual_cards() {
+    let project = Project::empty();
+    let mut text = String::new();
+    for (card, ram) in [
+        ("RTX 4060", "16GiB"),
+        ("RTX 4070", "32GiB"),
+        ("RTX 4080", "64GiB"),
+        ("RTX 4090", "64GiB"),
+        ("RTX 5090", "96GiB"),
+        ("NVIDIA A100-SXM4-80GB", "256GiB"),
+    ] {
+        let asked = [
+            "--model",
+            "ti2v-5b",
+            "--model",
+            "t2v-a14b",
+            "--model",
+            "s2v-14b",
+            "--stack",
+            "diffusers",
+            "--stack",
+            "official",
+        ];
+        text += &project.run(&[&["fit", "--no-site", "--gpu", card, "--ram", ram], &asked[..]].concat()).expect(0).out;
+        text.push('\n');
+    }
+    insta::assert_snapshot!("usual-cards", text);
+}
