@@ -285,7 +285,7 @@ fn sorted(mut lines: Vec<String>) -> Vec<String> {
 fn what_is_shipped_is_clean_in_an_editor() {
     let Some(mut server) = Server::start() else { return };
     let mut seen = 0;
-    for folder in ["policies", "policies/data", "policies/targets", "tests/policies/good", "tests/invariants"] {
+    for folder in ["policies", "policies/data", "policies/targets", "tests/policies/forms", "tests/invariants"] {
         for entry in fs::read_dir(Path::new(ROOT).join(folder)).unwrap() {
             let path = entry.unwrap().path();
             let file = path.strip_prefix(ROOT).unwrap().to_str().unwrap();

@@ -1,38 +1,101 @@
-//! Policy files, good and bad: good ones load silently, each bad one gives exactly the finding it is named for.
+//! Policy files, good and bad: each bad one gives exactly the finding that its folder is named for, and its correction
+//! none.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{REFERENCE, machine, question};
-use wan22_policy::diag::Finding;
-use wan22_policy::engine::evaluate;
-use wan22_policy::lint::lint;
+use common::{CORPUS, REFERENCE, machine, question};
+use wan22_policy::corpus::Corpus;
+use wan22_policy::diag::{CODES, Finding, codes};
+use wan22_policy::engine::{self, evaluate};
+use wan22_policy::lint::{self, lint};
 use wan22_policy::plan::{Origin, Plan};
 use wan22_policy::policy::{LoadError, LoadOptions, What, compile, load};
 use wan22_policy::report::findings::render;
 use wan22_policy::report::paint::Paint;
-use wan22_policy::settings::SETTINGS;
+
+/// Machines on which what only machines show is looked for.
+const MACHINES: [&str; 2] = ["no-gpu-32g-i7-1270p", REFERENCE];
 
 fn options(directory: Option<&Path>) -> LoadOptions {
     let directories = directory.map(Path::to_path_buf).into_iter().collect();
     LoadOptions { directories, what: What::All, ..LoadOptions::default() }
 }
 
-// The plan of the reference machine, or what stops it from being made.
-fn plan(directory: Option<&Path>) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
-    let (files, mut warnings) = load(&options(directory)).map_err(|error| match error {
+// The plan of the reference machine and what is found on the way there, or what stops it from being made.
+fn plan(options: &LoadOptions, corpus: Option<&Corpus>) -> Result<(Plan, Vec<Finding>), Vec<Finding>> {
+    let (files, mut findings) = load(options).map_err(|error| match error {
         LoadError::Invalid(findings) => findings,
         unreadable => panic!("{unreadable}"),
     })?;
     let set = compile(&files)?;
-    warnings.extend(lint(&set, None));
-    let pins = BTreeMap::from([(SETTINGS.index("batch.size").unwrap(), 8.into())]);
-    let pinned = directory.is_some_and(|d| d.ends_with("pin-breaks-limit"));
-    let pins = if pinned { pins } else { BTreeMap::new() };
-    Ok((evaluate(&set, &machine(REFERENCE, "ti2v-5b:1280x704x49"), &question(pins)), warnings))
+    findings.extend(lint(&set, corpus.map(|corpus| (corpus, common::AS_OF.parse().unwrap()))));
+    let facts = machine(REFERENCE, "ti2v-5b:1280x704x49");
+    let plan = evaluate(&set, &facts, &question(BTreeMap::new()));
+    let evaluation = engine::evaluation(&set, &facts, &plan);
+    for file in set.targets.iter().flat_map(|target| &target.files) {
+        // That there is no installation here says nothing of the target; its default is written instead.
+        let found = file.edit(None, true, &plan, &evaluation, &file.path).findings;
+        findings.extend(found.into_iter().filter(|finding| finding.code.as_str() != "config-default-restored"));
+    }
+    Ok((plan, findings))
+}
+
+// A folder of policies for each code, good or bad ones.
+struct Cases(BTreeMap<String, PathBuf>);
+
+impl Cases {
+    fn of(kind: &str) -> Self {
+        let folders = fs::read_dir(Path::new("tests/policies").join(kind)).unwrap().map(|entry| entry.unwrap().path());
+        Self(folders.map(|folder| (folder.file_name().unwrap().to_str().unwrap().to_owned(), folder)).collect())
+    }
+
+    // What the policies of the folder have to say for themselves.
+    fn findings(&self, code: &str) -> Vec<Finding> {
+        let folder = &self.0[code];
+        // Targets are trusted as an author trusts their own; the one case is about a stranger's.
+        let options = LoadOptions { allow_targets: !folder.ends_with("bad/untrusted-target"), ..options(Some(folder)) };
+        // A check that always fails shows in its file, or only on machines.
+        let is_of_machines = lint::corpus::CODES.contains(&code) || code == "check-always-fails";
+        let corpus = is_of_machines.then(|| Corpus {
+            machines: CORPUS.machines.iter().filter(|m| MACHINES.contains(&m.name.as_str())).cloned().collect(),
+            unreadable: Vec::new(),
+        });
+        let mut findings = match plan(&options, corpus.as_ref()) {
+            Ok((plan, findings)) => [findings, plan.findings].concat(),
+            Err(findings) => findings,
+        };
+        // What checks and the shipped policies have to say of the machines is not the case's concern, except for the
+        // findings of its code, which may point at no place.
+        findings.retain(|finding| codes::find(finding.code.as_str()).is_some());
+        findings.retain(|finding| {
+            let mut files = finding.labels.iter().map(|label| Path::new(&label.span.source.name));
+            finding.code.as_str() == code && files.all(|file| !file.starts_with("<built-in>"))
+                || finding.labels.iter().any(|label| Path::new(&label.span.source.name).starts_with(folder))
+        });
+        findings
+    }
+}
+
+// The codes that the modules give, with the modules below them.
+fn codes_in(modules: &[&str]) -> BTreeSet<String> {
+    let mut paths: Vec<PathBuf> = modules.iter().map(PathBuf::from).collect();
+    let mut found = BTreeSet::new();
+    while let Some(path) = paths.pop() {
+        let below = path.with_extension("");
+        if below.is_dir() {
+            paths.extend(fs::read_dir(below).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let names = CODES.iter().map(|info| info.name).filter(|name| code.contains(&format!("\"{name}\"")));
+        found.extend(names.map(str::to_owned));
+    }
+    found
 }
 
 #[test]
@@ -45,7 +108,7 @@ fn shipped_policies_load_without_a_finding() {
 
 #[test]
 fn every_form_of_a_policy_loads_without_a_finding() {
-    let (plan, warnings) = plan(Some(Path::new("tests/policies/good"))).unwrap();
+    let (plan, warnings) = plan(&options(Some(Path::new("tests/policies/forms"))), None).unwrap();
     assert_eq!(warnings, []);
     let value = |name: &str| plan.settings[name].value.clone();
     assert_eq!(value("monitor.interval"), 0.5);
@@ -58,30 +121,38 @@ fn every_form_of_a_policy_loads_without_a_finding() {
     assert!(!plan.settings.contains_key("objective.vram"), "`disable` switches a lower layer's policy off");
 }
 
+/// What `check` can find in policies, and a plan in them.
+#[test]
+fn each_code_has_an_example_and_its_correction() {
+    let asked =
+        ["src/yaml.rs", "src/policy.rs", "src/expr.rs", "src/lint.rs", "src/engine.rs", "src/diag/placeholder.rs"];
+    let names = |cases: Cases| cases.0.into_keys().collect::<BTreeSet<String>>();
+    let (bad, good) = (names(Cases::of("bad")), names(Cases::of("good")));
+    assert_eq!(bad, good);
+    assert_eq!(codes_in(&asked).difference(&bad).collect::<Vec<_>>(), [""; 0]);
+}
+
 #[test]
 fn each_bad_policy_gives_the_finding_it_is_named_for() {
-    let mut cases: Vec<PathBuf> = std::fs::read_dir("tests/policies/bad").unwrap().map(|e| e.unwrap().path()).collect();
-    cases.sort();
-    assert!(cases.len() > 25);
-    for directory in cases {
-        let code = directory.file_name().unwrap().to_str().unwrap().to_owned();
-        let findings = match plan(Some(&directory)) {
-            Ok((plan, warnings)) => warnings.into_iter().chain(plan.findings).collect(),
-            Err(findings) => findings,
-        };
-        // What the shipped policies have to say of the machine is not the case's concern, except for the findings that
-        // point at several places.
-        let ours = |finding: &&Finding| {
-            finding.code.as_str() == code
-                || finding.labels.iter().any(|label| label.span.source.name.starts_with("tests/policies/bad"))
-        };
-        let ours: Vec<&Finding> = findings.iter().filter(ours).collect();
+    let cases = Cases::of("bad");
+    for code in cases.0.keys().filter(|code| *code != WITHOUT_TEXT) {
+        let ours = cases.findings(code);
         assert!(!ours.is_empty(), "{code}: no finding");
         assert!(ours.iter().all(|finding| finding.code.as_str() == code), "{code}: {ours:#?}");
-        let ours: Vec<Finding> = ours.into_iter().cloned().collect();
-        insta::assert_snapshot!(code, render(&ours, Paint::default()));
+        insta::assert_snapshot!(code.as_str(), render(&ours, Paint::default()));
     }
 }
+
+#[test]
+fn each_corrected_policy_gives_none() {
+    let cases = Cases::of("good");
+    let codes = cases.0.keys().filter(|code| *code != WITHOUT_TEXT);
+    let findings: Vec<Finding> = codes.flat_map(|code| cases.findings(code)).collect();
+    assert!(findings.is_empty(), "{}", render(&findings, Paint::default()));
+}
+
+/// Not of the text of a file, but of who may write it: the next test's.
+const WITHOUT_TEXT: &str = "untrusted-policy";
 
 /// Only root has something to lose to a file that others may write; others see that the mode is of no matter to them.
 #[cfg(unix)]
@@ -90,13 +161,13 @@ fn root_refuses_policies_that_others_may_write() {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("85-site.yaml");
-    std::fs::write(&file, "policies: []\n").unwrap();
-    let root = std::fs::metadata(&file).unwrap().uid() == 0;
-    for (mode, open) in [(0o644, false), (0o664, true), (0o646, true)] {
-        std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+    for (kind, mode) in [("good", 0o644), ("bad", 0o664), ("bad", 0o646)] {
+        fs::copy(Cases::of(kind).0[WITHOUT_TEXT].join("85-site.yaml"), &file).unwrap();
+        let is_root = fs::metadata(&file).unwrap().uid() == 0;
+        fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
         let (_, findings) = load(&options(Some(directory.path()))).unwrap();
         let codes: Vec<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
-        assert_eq!(codes, if root && open { vec!["untrusted-policy"] } else { vec![] }, "{mode:o}");
+        assert_eq!(codes, if is_root && kind == "bad" { vec![WITHOUT_TEXT] } else { vec![] }, "{mode:o}");
     }
 }
 
@@ -112,8 +183,8 @@ policies:
     when: '[1, 2].all(|n| is_small(n) && is_small(n)) && data.strategies.some(|s| stays(s) && stays(s) && s.quant == \"none\")'
     set: { batch.size: 2 }
 ";
-    std::fs::write(directory.path().join("85-site.yaml"), text).unwrap();
-    let (plan, _) = plan(Some(directory.path())).unwrap();
+    fs::write(directory.path().join("85-site.yaml"), text).unwrap();
+    let (plan, _) = plan(&options(Some(directory.path())), None).unwrap();
     assert_eq!(plan.settings["batch.size"].value, 2);
 }
 
@@ -122,8 +193,8 @@ policies:
 fn hostile_policies_end_in_a_finding() {
     let directory = tempfile::tempdir().unwrap();
     let run = |text: &str| {
-        std::fs::write(directory.path().join("85-site.yaml"), text).unwrap();
-        match plan(Some(directory.path())) {
+        fs::write(directory.path().join("85-site.yaml"), text).unwrap();
+        match plan(&options(Some(directory.path())), None) {
             Ok((plan, _)) => plan.findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("\n"),
             Err(findings) => findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("\n"),
         }

@@ -74,6 +74,11 @@ fn shipped_policies_satisfy_their_schema() {
 }
 
 #[test]
+fn examples_satisfy_the_schema_of_policies() {
+    assert_valid("tests/policies/good", "policy");
+}
+
+#[test]
 fn invariants_satisfy_the_schema_of_policies() {
     assert_valid("tests/invariants", "policy");
 }
