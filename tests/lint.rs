@@ -12,14 +12,19 @@ use wan22_policy::expr::formula::{Assumed, Constant, Truths, Unknown};
 use wan22_policy::expr::{EvalError, Expr, Formula};
 use wan22_policy::facts::{Facts, Origin};
 use wan22_policy::lint::solve::{Answer, can_hold};
+use wan22_policy::policy::{self, LoadOptions, PolicySet, load};
 use wan22_policy::yaml::ScalarText;
 
 const GIB: i64 = 1 << 30;
 
 fn compile(text: &str) -> Expr {
+    compile_in(&POLICIES, text)
+}
+
+fn compile_in(set: &PolicySet, text: &str) -> Expr {
     let source = Source::new("condition", text);
     let place = ScalarText::opaque(Span { source, range: 0..text.len() });
-    POLICIES.language.compile(text, &place, &[]).unwrap_or_else(|findings| panic!("{text}: {findings:?}"))
+    set.language.compile(text, &place, &[]).unwrap_or_else(|findings| panic!("{text}: {findings:?}"))
 }
 
 fn formula(expr: &Expr) -> Formula {
@@ -47,6 +52,36 @@ fn assumed(facts: &Facts, unknown: &Unknown) -> Assumed {
     }
 }
 
+// A number that rests on facts, some of them unknown. What it is multiplied with are powers of two, so that both sides are
+// exact.
+fn number() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "8",
+        "31.5",
+        "cpu.physical_cores",
+        "cpu.quota",
+        "(cpu.quota ?? 2.5)",
+        "cpu.allowed_cpus.len()",
+        "gpus.len()",
+        "usable_cores()",
+        "(if host.wsl { cpu.quota } else { float(cpu.physical_cores) })",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(2, 4, 3, |inner| {
+        let two = || (inner.clone(), inner.clone());
+        prop_oneof![
+            two().prop_map(|(a, b)| format!("min({a}, {b})")),
+            two().prop_map(|(a, b)| format!("max({a}, {b})")),
+            two().prop_map(|(a, b)| format!("clamp({a}, {b}, 32)")),
+            two().prop_map(|(a, b)| format!("({a} ?? {b})")),
+            (
+                inner,
+                prop::sample::select(vec!["floor(x)", "ceil(x)", "x * 2", "x * -0.5", "x - 1", "3 - x", "x / 4.0"])
+            )
+                .prop_map(|(a, form)| format!("({})", form.replace('x', &a))),
+        ]
+    })
+}
+
 fn atom() -> impl Strategy<Value = String> {
     let operator = prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]);
     let size = prop::sample::select(vec!["gib(8)", "mib(12282)", "gib(11.5) + mib(3)", "gib(24)"]);
@@ -58,7 +93,12 @@ fn atom() -> impl Strategy<Value = String> {
         (operator.clone(), size).prop_map(|(op, n)| format!("device_memory() {op} {n}")),
         (operator.clone(), count.clone()).prop_map(|(op, n)| format!("cpu.physical_cores * 2 {op} {n}")),
         (operator.clone(), count.clone()).prop_map(|(op, n)| format!("cpu.allowed_cpus.len() {op} {n}")),
-        (operator, count).prop_map(|(op, n)| format!("gpus.len() {op} {n}")),
+        (operator.clone(), count).prop_map(|(op, n)| format!("gpus.len() {op} {n}")),
+        (operator.clone(), prop::sample::select(vec!["gib(8)", "gib(11.5) + mib(3)"]))
+            .prop_map(|(op, n)| format!("usable_ram() {op} {n}")),
+        (number(), operator, prop::sample::select(vec!["-2", "1", "2.5", "8", "31.5", "32"]))
+            .prop_map(|(a, op, n)| format!("{a} {op} {n}")),
+        number().prop_map(|a| format!("known({a} ?? cpu.quota)")),
         prop::sample::select(vec![
             "host.wsl",
             "(host.wsl ?? false)",
@@ -102,6 +142,7 @@ prop_compose! {
         capability in prop::option::of(prop::sample::select(vec![7.5, 8.0, 8.6, 8.9, 12.0])),
         ram in prop::option::of(prop::sample::select(vec![8 * GIB, 9 * GIB, 25 * GIB, 64 * GIB])),
         cores in prop::option::of(1_i64..=40),
+        quota in prop::option::of(prop::sample::select(vec![0.5, 1.0, 2.5, 8.0, 31.25, 31.5, 32.0])),
         allowed in prop::option::of(0_i64..=50),
         wsl in prop::option::of(any::<bool>()),
         os in prop::option::of(prop::sample::select(vec!["linux", "windows", "macos"])),
@@ -116,6 +157,7 @@ prop_compose! {
         }
         know("ram.total", ram.map(Value::from));
         know("cpu.physical_cores", cores.map(Value::from));
+        know("cpu.quota", quota.map(Value::from));
         know("cpu.allowed_cpus", allowed.map(|n| (0..n).collect()));
         know("host.wsl", wsl.map(Value::from));
         know("host.os", os.map(Value::from));
@@ -158,9 +200,57 @@ proptest! {
 /// A condition that rests on more than comparisons with constants is not decided, unless its own contrary stands beside it.
 #[test]
 fn what_cannot_be_decided_is_not() {
-    for text in ["gpu.vram.total > ram.total", "workload.frames % 4 == 1", "gpus.all(|g| g.vram.total > gib(1))"] {
+    for text in [
+        "gpu.vram.total > ram.total",
+        "workload.frames % 4 == 1",
+        "gpus.all(|g| g.vram.total > gib(1))",
+        "gpu.name.len() > 3",
+    ] {
         assert_eq!(can_hold(&formula(&compile(text))), Answer::Undecided, "{text}");
     }
+    let half = "min(cpu.physical_cores, cpu.logical_cpus % 7) > 3";
+    assert_eq!(can_hold(&formula(&compile(half))), Answer::Undecided);
     let never = "gpu.vram.total > ram.total && host.wsl && !(gpu.vram.total > ram.total)";
     assert_eq!(can_hold(&formula(&compile(never))), Answer::Never);
+}
+
+/// What `min`, `max`, `clamp`, `floor` and `ceil` make of a number is looked into, exactly at its bounds.
+#[test]
+fn functions_of_numbers_are_decided() {
+    for (text, value) in [
+        ("min(cpu.physical_cores, 8) >= 8 && cpu.physical_cores <= 8", Some(("cpu.physical_cores", 8.0))),
+        ("min(cpu.physical_cores, 8) > 8", None),
+        ("max(cpu.physical_cores, 8) == 8 && cpu.physical_cores > 7", Some(("cpu.physical_cores", 8.0))),
+        ("max(cpu.physical_cores, 8) < 8", None),
+        ("clamp(cpu.physical_cores, 1, 8) * 2 + 1 > 17", None),
+        ("ceil(cpu.quota) == 8 && cpu.quota > 7 && cpu.quota <= 7", None),
+        ("ceil(cpu.quota) >= 7.5 && cpu.quota < 7.25", Some(("cpu.quota", 7.125))),
+        ("ceil(cpu.quota) < 7.5 && cpu.quota > 7", None),
+        ("floor(cpu.quota * 0.5) == 3 && cpu.quota >= 8", None),
+        ("floor(cpu.quota * 0.5) != 3 && cpu.quota >= 6 && cpu.quota <= 8", Some(("cpu.quota", 8.0))),
+        ("floor(cpu.quota) == 2.5", None),
+        ("usable_cores() >= 32 && cpu.physical_cores < 32", None),
+        ("usable_cores() < 32 && cpu.physical_cores > 32 && !known(cpu.quota) && !known(cpu.allowed_cores)", None),
+    ] {
+        match (can_hold(&formula(&compile(text))), value) {
+            (Answer::Never, None) => {}
+            (Answer::On(witness), Some((name, value))) => {
+                assert_eq!(witness.facts().value(name).and_then(Value::as_f64), Some(value), "{text}");
+            }
+            (answer, _) => panic!("{text}: {answer:?}"),
+        }
+    }
+}
+
+/// A part of a function is told apart by what the function is given.
+#[test]
+fn calls_with_other_arguments_are_other_conditions() {
+    let text =
+        "functions: { is_odd: { parameters: { n: count }, returns: bool, expression: n % 2 == 1, why: a test } }";
+    let texts = vec![("85-odd.yaml".to_owned(), Source::new("85-odd.yaml", text))];
+    let set = policy::compile(&load(&LoadOptions { texts, ..LoadOptions::default() }).unwrap().0).unwrap();
+    let formula = |text: &str| set.language.formula(&compile_in(&set, text), set.data.node().as_ref());
+    let both = |a: &str, b: &str| can_hold(&Formula::All(vec![formula(a), formula(b)]));
+    assert_eq!(both("is_odd(cpu.physical_cores)", "!is_odd(cpu.logical_cpus)"), Answer::Undecided);
+    assert_eq!(both("is_odd(cpu.physical_cores)", "!is_odd(cpu.physical_cores)"), Answer::Never);
 }

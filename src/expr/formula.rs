@@ -146,6 +146,33 @@ impl Formula {
         Self::Holds(Box::new(self))
     }
 
+    /// True where the condition is true or false; where it gives nothing, nothing too.
+    #[must_use]
+    pub fn is_decided(self) -> Self {
+        Self::If(Box::new([self, Self::Constant(true), Self::Constant(true)]))
+    }
+
+    /// Whether both hold. Unlike `&&` it asks both, so that it gives nothing where either does.
+    #[must_use]
+    pub fn both(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Constant(true), other) | (other, Self::Constant(true)) => other,
+            (one, other) => {
+                let neither = Self::If(Box::new([other.clone(), Self::Constant(false), Self::Constant(false)]));
+                Self::If(Box::new([one, other, neither]))
+            }
+        }
+    }
+
+    /// Whether either holds. Unlike `||` it asks both, so that it gives nothing where either does.
+    #[must_use]
+    pub fn either(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Constant(false), other) | (other, Self::Constant(false)) => other,
+            (one, other) => Self::If(Box::new([one, other.clone().is_decided(), other])),
+        }
+    }
+
     /// Whether a value comes out at all, true or false.
     #[must_use]
     pub fn gives_something(self) -> Self {

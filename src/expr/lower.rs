@@ -1,9 +1,13 @@
 //! Checked expressions → [`Formula`]: which names they compare with which constants.
 //!
-//! Functions of policy files are written out, `if` and `??` are carried through comparisons, and numbers are folded. What
-//! is left over (a comparison of two facts, a closure, a cell of a table) is opaque under its own text.
+//! Functions of policy files are written out; `if`, `??`, `min`, `max`, `clamp`, `floor` and `ceil` are carried through
+//! comparisons, and numbers are folded. What is left over (a comparison of two facts, a closure, a cell of a table) is
+//! opaque under its own text.
 
-use std::collections::HashMap;
+use std::any::type_name;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rhai::{ASTFlags, Expr as Tree, FnCallExpr, Stmt, StmtBlock};
 
@@ -47,11 +51,17 @@ enum Term {
     Number(f64),
     Text(String),
     Truth(Formula),
-    // scale × name + offset
-    Name { name: String, scale: f64, offset: f64 },
+    // Whether the values are whole numbers (or lists, which count as their length).
+    Name { name: String, whole: bool },
+    // scale × term + offset
+    Linear { term: Box<Term>, scale: f64, offset: f64 },
+    // The smaller of two, or the larger.
+    Extreme { largest: bool, of: Box<[Term; 2]> },
+    // To a whole number, up or down.
+    Rounded { up: bool, term: Box<Term> },
     Choice(Box<(Formula, Term, Term)>),
     List(Vec<Term>),
-    Record(HashMap<String, Term>),
+    Record(BTreeMap<String, Term>),
     Opaque(String),
 }
 
@@ -64,14 +74,14 @@ struct Lowering<'a> {
     text: &'a str,
     depth: usize,
     parts: usize,
-    // Counts what is opaque inside a function with parameters: its text does not tell which call it is of.
-    calls: usize,
+    // Which call of which function it is inside of: the text of a body does not tell.
+    scope: u64,
 }
 
 impl Language {
     /// The condition as a formula; `data` holds the constants of policy files.
     pub fn formula(&self, expr: &Expr, data: Option<&Node>) -> Formula {
-        let mut lowering = Lowering { language: self, data, text: expr.text(), depth: 0, parts: 0, calls: 0 };
+        let mut lowering = Lowering { language: self, data, text: expr.text(), depth: 0, parts: 0, scope: 0 };
         let term = lowering.ast(expr);
         truth(term, expr.text())
     }
@@ -79,7 +89,7 @@ impl Language {
     /// The parts of a condition that is `a && b && …`, else the whole.
     pub fn parts(&self, expr: &Expr, data: Option<&Node>) -> Vec<Part> {
         let text = expr.text();
-        let mut lowering = Lowering { language: self, data, text: expr.text(), depth: 0, parts: 0, calls: 0 };
+        let mut lowering = Lowering { language: self, data, text: expr.text(), depth: 0, parts: 0, scope: 0 };
         let sides = match expr.ast().statements() {
             [Stmt::Expr(tree)] => match &**tree {
                 Tree::And(sides, _) => sides.iter().collect(),
@@ -102,7 +112,7 @@ impl Language {
 
     /// Every `if` of an expression that is not inside a closure.
     pub fn branches(&self, expr: &Expr, data: Option<&Node>) -> Vec<Branch> {
-        let mut lowering = Lowering { language: self, data, text: expr.text(), depth: 0, parts: 0, calls: 0 };
+        let mut lowering = Lowering { language: self, data, text: expr.text(), depth: 0, parts: 0, scope: 0 };
         let mut branches = Vec::new();
         for statement in expr.ast().statements() {
             lowering.branches(statement, &mut Vec::new(), &mut branches);
@@ -128,7 +138,7 @@ impl Lowering<'_> {
     fn statement(&mut self, statement: &Stmt, locals: &Locals) -> Term {
         match statement {
             Stmt::Expr(tree) => self.term(tree, locals),
-            Stmt::FnCall(call, _) => self.call(call, None, locals, || format!("{call:?}")),
+            Stmt::FnCall(call, _) => self.call(call, None, locals, call),
             Stmt::Block(block) => self.block(block, locals),
             Stmt::If(flow, _) => {
                 let condition = self.term(&flow.expr, locals);
@@ -136,14 +146,14 @@ impl Lowering<'_> {
                 let (yes, no) = (self.block(&flow.body, locals), self.block(&flow.branch, locals));
                 self.choice(condition, yes, no)
             }
-            other => self.opaque(locals, || format!("{other:?}")),
+            other => self.opaque(locals, other),
         }
     }
 
     fn block(&mut self, block: &StmtBlock, locals: &Locals) -> Term {
         match block.statements() {
             [statement] => self.statement(statement, locals),
-            _ => self.opaque(locals, || format!("{block:?}")),
+            _ => self.opaque(locals, block),
         }
     }
 
@@ -155,18 +165,20 @@ impl Lowering<'_> {
         }
     }
 
-    fn opaque(&mut self, locals: &Locals, text: impl FnOnce() -> String) -> Term {
+    fn opaque<T: fmt::Debug>(&self, locals: &Locals, part: &T) -> Term {
         if locals.is_empty() {
-            return Term::Opaque(without_positions(&text()));
+            return Term::Opaque(without_positions(&format!("{part:?}")));
         }
-        self.calls += 1;
-        Term::Opaque(format!("#{}", self.calls))
+        // A part of the body of a function is told by where it lies, which costs less than its text.
+        let mut hasher = DefaultHasher::new();
+        (self.scope, std::ptr::from_ref(part), type_name::<T>()).hash(&mut hasher);
+        Term::Opaque(format!("#{:x}", hasher.finish()))
     }
 
     fn term(&mut self, tree: &Tree, locals: &Locals) -> Term {
         self.parts += 1;
         if self.parts > MAX_PARTS {
-            return self.opaque(locals, || format!("{tree:?}"));
+            return self.opaque(locals, tree);
         }
         match tree {
             Tree::BoolConstant(holds, _) => Term::Truth(Formula::Constant(*holds)),
@@ -189,30 +201,29 @@ impl Lowering<'_> {
             }
             Tree::Coalesce(sides, _) => {
                 let mut terms: Vec<Term> = sides.iter().map(|side| self.term(side, locals)).collect();
-                let Some(last) = terms.pop() else { return self.opaque(locals, || format!("{tree:?}")) };
+                let Some(last) = terms.pop() else { return self.opaque(locals, tree) };
                 terms.into_iter().rev().fold(last, |rest, term| {
                     let known = known(&term);
                     self.choice(known, term, rest)
                 })
             }
-            Tree::FnCall(call, _) => self.call(call, None, locals, || format!("{tree:?}")),
+            Tree::FnCall(call, _) => self.call(call, None, locals, tree),
             Tree::Stmt(block) => self.block(block, locals),
-            other => self.opaque(locals, || format!("{other:?}")),
+            other => self.opaque(locals, other),
         }
     }
 
     // A name with its fields, and what is called on it.
     fn chain(&mut self, tree: &Tree, locals: &Locals) -> Term {
-        let text = || format!("{tree:?}");
-        let Some((root, fields, method)) = flat(tree) else { return self.opaque(locals, text) };
+        let Some((root, fields, method)) = flat(tree) else { return self.opaque(locals, tree) };
         let base = match locals.get(root) {
             Some(local) => fields.iter().try_fold(local.clone(), |term, field| field_of(&term, field)),
             None => self.name(root, &fields),
         };
         match (base, method) {
-            (Some(base), Some(call)) => self.call(call, Some(base), locals, text),
+            (Some(base), Some(call)) => self.call(call, Some(base), locals, tree),
             (Some(base), None) => base,
-            (None, _) => self.opaque(locals, text),
+            (None, _) => self.opaque(locals, tree),
         }
     }
 
@@ -235,21 +246,16 @@ impl Lowering<'_> {
         };
         Some(match field.ty {
             Type::Bool => Term::Truth(Formula::Compare(name, Operator::Equal, Constant::Bool(true))),
-            _ => Term::Name { name, scale: 1.0, offset: 0.0 },
+            Type::Int(_) | Type::List(_) => Term::Name { name, whole: true },
+            _ => Term::Name { name, whole: false },
         })
     }
 
-    fn call(
-        &mut self,
-        call: &FnCallExpr,
-        receiver: Option<Term>,
-        locals: &Locals,
-        text: impl FnOnce() -> String,
-    ) -> Term {
+    fn call(&mut self, call: &FnCallExpr, receiver: Option<Term>, locals: &Locals, part: &impl fmt::Debug) -> Term {
         let mut terms: Vec<Term> = receiver.into_iter().collect();
         terms.extend(call.args.iter().map(|argument| self.term(argument, locals)));
         let name = call.name.as_str();
-        let unknown = match self.opaque(locals, text) {
+        let unknown = match self.opaque(locals, part) {
             Term::Opaque(text) => text,
             _ => name.to_owned(),
         };
@@ -269,9 +275,17 @@ impl Lowering<'_> {
                 Term::Truth(Formula::Compare(name.clone(), Operator::VersionAtLeast, wanted))
             }
             ("known", [term]) => Term::Truth(known(term)),
-            ("len", [Term::Name { .. }]) => terms.swap_remove(0),
             ("len", [Term::List(items)]) => Term::Number(items.len() as f64),
-            ("float", [_]) => terms.swap_remove(0),
+            // That of a list; that of a text is opaque.
+            ("len", [Term::Name { whole: true, .. }]) | ("float", [_]) => {
+                linear("+", &terms[0], &Term::Number(0.0)).unwrap_or(Term::Opaque(unknown))
+            }
+            ("min" | "max", [a, b]) => extreme(name == "max", a, b).unwrap_or(Term::Opaque(unknown)),
+            ("clamp", [x, low, high]) => {
+                let raised = extreme(true, x, low);
+                raised.and_then(|x| extreme(false, &x, high)).unwrap_or(Term::Opaque(unknown))
+            }
+            ("floor" | "ceil", [x]) => rounded(name == "ceil", x).unwrap_or(Term::Opaque(unknown)),
             (_, numbers) if numbers.iter().all(|term| matches!(term, Term::Number(_))) && !numbers.is_empty() => {
                 let numbers: Vec<f64> = numbers
                     .iter()
@@ -292,6 +306,9 @@ impl Lowering<'_> {
             return Term::Opaque(unknown);
         }
         self.depth += 1;
+        let mut hasher = DefaultHasher::new();
+        (name, format!("{arguments:?}")).hash(&mut hasher);
+        let outer = std::mem::replace(&mut self.scope, hasher.finish());
         let locals: Locals =
             signature.parameters.iter().map(|(parameter, _)| parameter.clone()).zip(arguments).collect();
         let term = match signature.body.ast().statements() {
@@ -299,6 +316,7 @@ impl Lowering<'_> {
             _ => Term::Opaque(unknown),
         };
         self.depth -= 1;
+        self.scope = outer;
         term
     }
 
@@ -321,16 +339,37 @@ impl Lowering<'_> {
             (Term::Text(a), Term::Text(b)) => {
                 Formula::Constant(operator.holds(&Constant::Text(a.clone()), &Constant::Text(b.clone())))
             }
-            (Term::Name { name, scale, offset }, Term::Number(number)) if *scale != 0.0 => {
+            (Term::Name { name, .. }, Term::Number(number)) => {
+                Formula::Compare(name.clone(), operator, Constant::Number(*number))
+            }
+            (Term::Linear { term, scale, offset }, Term::Number(number)) if *scale != 0.0 => {
                 let operator = if *scale < 0.0 { operator.mirrored() } else { operator };
-                Formula::Compare(name.clone(), operator, Constant::Number((number - offset) / scale))
+                self.compare(operator, term, &Term::Number((number - offset) / scale), text)
+            }
+            (Term::Extreme { .. } | Term::Rounded { .. }, Term::Number(_)) if operator == Operator::Equal => {
+                let least = self.compare(Operator::AtLeast, left, right, &format!("{text}/least"));
+                let most = self.compare(Operator::AtMost, left, right, &format!("{text}/most"));
+                least.both(most)
+            }
+            (Term::Extreme { .. } | Term::Rounded { .. }, Term::Number(_)) if operator == Operator::NotEqual => {
+                self.compare(Operator::Equal, left, right, text).negated()
+            }
+            (Term::Extreme { largest, of }, Term::Number(_)) => {
+                let [a, b] = &**of;
+                let a = self.compare(operator, a, right, &format!("{text}/a"));
+                let b = self.compare(operator, b, right, &format!("{text}/b"));
+                let is_above = matches!(operator, Operator::AtLeast | Operator::Greater);
+                if *largest == is_above { a.either(b) } else { a.both(b) }
+            }
+            (Term::Rounded { up, term }, Term::Number(number)) => {
+                let (operator, number) = unrounded(*up, operator, *number);
+                self.compare(operator, term, &Term::Number(number), text)
             }
             (Term::Name { name, .. }, Term::Text(text)) => {
                 Formula::Compare(name.clone(), operator, Constant::Text(text.clone()))
             }
-            (Term::Number(_) | Term::Text(_), Term::Name { .. }) => {
-                self.compare(operator.mirrored(), right, left, text)
-            }
+            (Term::Text(_), Term::Name { .. }) => self.compare(operator.mirrored(), right, left, text),
+            (Term::Number(_), term) if term.is_number() => self.compare(operator.mirrored(), right, left, text),
             (Term::Truth(a), Term::Truth(b)) if matches!(operator, Operator::Equal | Operator::NotEqual) => {
                 let same = Formula::If(Box::new([a.clone(), b.clone(), b.clone().negated()]));
                 if operator == Operator::Equal { same } else { same.negated() }
@@ -428,20 +467,34 @@ fn truth(term: Term, text: &str) -> Formula {
     }
 }
 
-// Whether a term is known.
+// Whether a term is known. An operator or a function does not run on something unknown, so that it gives nothing.
 fn known(term: &Term) -> Formula {
     match term {
         Term::Number(_) | Term::Text(_) | Term::List(_) | Term::Record(_) => Formula::Constant(true),
-        Term::Name { name, .. } => Formula::Known(name.clone()),
-        Term::Truth(Formula::Compare(name, ..)) => Formula::Known(name.clone()),
-        Term::Truth(formula) => formula.clone().gives_something(),
+        Term::Name { name, .. } | Term::Truth(Formula::Compare(name, Operator::Equal, Constant::Bool(true))) => {
+            Formula::Known(name.clone())
+        }
+        Term::Truth(formula) => formula.clone().is_decided(),
+        Term::Linear { term, .. } | Term::Rounded { term, .. } => given(term),
+        Term::Extreme { of, .. } => given(&of[0]).both(given(&of[1])),
         Term::Choice(choice) => {
             let (condition, yes, no) = &**choice;
-            let both = Formula::If(Box::new([condition.clone(), known(yes), known(no)]));
-            // An unknown condition gives no value either.
-            both.holds()
+            Formula::If(Box::new([condition.clone(), known(yes), known(no)]))
         }
-        Term::Opaque(text) => Formula::Opaque(format!("known {text}")).holds(),
+        Term::Opaque(text) => Formula::Opaque(format!("known {text}")),
+    }
+}
+
+// True where the operand of a function is known; elsewhere it gives nothing.
+fn given(term: &Term) -> Formula {
+    match term {
+        Term::Name { name, .. } => Formula::Compare(name.clone(), Operator::Equal, Constant::Number(0.0)).is_decided(),
+        Term::Choice(choice) => {
+            let (condition, yes, no) = &**choice;
+            Formula::If(Box::new([condition.clone(), given(yes), given(no)]))
+        }
+        Term::Opaque(text) => Formula::Opaque(format!("given {text}")).is_decided(),
+        strict => known(strict),
     }
 }
 
@@ -494,36 +547,96 @@ fn fold(name: &str, numbers: &[f64]) -> Option<f64> {
         ("-", [a]) => -a,
         ("*", [a, b]) => a * b,
         ("/", [a, b]) if *b != 0.0 => a / b,
-        ("min", [a, b]) => a.min(*b),
-        ("max", [a, b]) => a.max(*b),
-        ("floor", [a]) => a.floor(),
-        ("ceil", [a]) => a.ceil(),
         _ => return None,
     })
 }
 
-// A sum or multiple of a name.
-fn linear(operator: &str, left: &Term, right: &Term) -> Option<Term> {
-    let (name, scale, offset, number, name_first) = match (left, right) {
-        (Term::Name { name, scale, offset }, Term::Number(number)) => (name, scale, offset, *number, true),
-        (Term::Number(number), Term::Name { name, scale, offset }) => (name, scale, offset, *number, false),
-        (Term::Choice(choice), other) => {
-            let (condition, yes, no) = &**choice;
-            let (yes, no) = (linear(operator, yes, other)?, linear(operator, no, other)?);
-            return Some(Term::Choice(Box::new((condition.clone(), yes, no))));
+impl Term {
+    // A number that rests on names.
+    fn is_number(&self) -> bool {
+        matches!(self, Self::Name { .. } | Self::Linear { .. } | Self::Extreme { .. } | Self::Rounded { .. })
+    }
+
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Number(number) => number.fract() == 0.0,
+            Self::Name { whole, .. } => *whole,
+            Self::Linear { term, scale, offset } => term.is_whole() && scale.fract() == 0.0 && offset.fract() == 0.0,
+            Self::Extreme { of, .. } => of.iter().all(Self::is_whole),
+            Self::Rounded { .. } => true,
+            Self::Choice(choice) => choice.1.is_whole() && choice.2.is_whole(),
+            Self::Text(_) | Self::Truth(_) | Self::List(_) | Self::Record(_) | Self::Opaque(_) => false,
         }
+    }
+
+    // What a function makes of it, whichever branch it comes from.
+    fn each(&self, function: impl Fn(&Self) -> Option<Self>) -> Option<Self> {
+        match self {
+            Self::Choice(choice) => {
+                let (condition, yes, no) = &**choice;
+                Some(Self::Choice(Box::new((condition.clone(), function(yes)?, function(no)?))))
+            }
+            term => function(term),
+        }
+    }
+}
+
+// A sum or multiple of a number that rests on names.
+fn linear(operator: &str, left: &Term, right: &Term) -> Option<Term> {
+    let (term, number, term_first) = match (left, right) {
         (Term::Number(a), Term::Number(b)) => return fold(operator, &[*a, *b]).map(Term::Number),
+        (Term::Choice(_), other) => return left.each(|branch| linear(operator, branch, other)),
+        (other, Term::Choice(_)) => return right.each(|branch| linear(operator, other, branch)),
+        (term, Term::Number(number)) if term.is_number() => (term, *number, true),
+        (Term::Number(number), term) if term.is_number() => (term, *number, false),
         _ => return None,
     };
-    let (scale, offset) = match (operator, name_first) {
-        ("+", _) => (*scale, offset + number),
-        ("-", true) => (*scale, offset - number),
+    let (term, scale, offset) = match term {
+        Term::Linear { term, scale, offset } => (term.clone(), *scale, *offset),
+        term => (Box::new(term.clone()), 1.0, 0.0),
+    };
+    let (scale, offset) = match (operator, term_first) {
+        ("+", _) => (scale, offset + number),
+        ("-", true) => (scale, offset - number),
         ("-", false) => (-scale, number - offset),
         ("*", _) => (scale * number, offset * number),
         ("/", true) if number != 0.0 => (scale / number, offset / number),
         _ => return None,
     };
-    Some(Term::Name { name: name.clone(), scale, offset })
+    Some(Term::Linear { term, scale, offset })
+}
+
+// The smaller or larger of two numbers, one of which may be opaque.
+fn extreme(largest: bool, a: &Term, b: &Term) -> Option<Term> {
+    let is_number = |term: &Term| term.is_number() || matches!(term, Term::Number(_) | Term::Choice(_));
+    match (a, b) {
+        (Term::Number(a), Term::Number(b)) => Some(Term::Number(if largest { a.max(*b) } else { a.min(*b) })),
+        (Term::Opaque(_), other) | (other, Term::Opaque(_)) if !is_number(other) => None,
+        _ => Some(Term::Extreme { largest, of: Box::new([a.clone(), b.clone()]) }),
+    }
+}
+
+fn rounded(up: bool, term: &Term) -> Option<Term> {
+    match term {
+        Term::Number(number) => Some(Term::Number(if up { number.ceil() } else { number.floor() })),
+        Term::Choice(_) => term.each(|branch| rounded(up, branch)),
+        // One that is whole stays what it is.
+        term if term.is_whole() => linear("+", term, &Term::Number(0.0)),
+        term if term.is_number() => Some(Term::Rounded { up, term: Box::new(term.clone()) }),
+        _ => None,
+    }
+}
+
+// The comparison of a number that says the same as one of it rounded.
+fn unrounded(up: bool, operator: Operator, number: f64) -> (Operator, f64) {
+    match (up, operator) {
+        (true, Operator::AtLeast) => (Operator::Greater, number.ceil() - 1.0),
+        (true, Operator::Less) => (Operator::AtMost, number.ceil() - 1.0),
+        (true, operator) => (operator, number.floor()),
+        (false, Operator::Greater) => (Operator::AtLeast, number.floor() + 1.0),
+        (false, Operator::AtMost) => (Operator::Less, number.floor() + 1.0),
+        (false, operator) => (operator, number.ceil()),
+    }
 }
 
 // The text that tells two opaque parts apart.
