@@ -50,7 +50,7 @@ pub const CODES: &[CodeInfo] = &[
     code("gpu-without-driver", Severity::Warning, "The PCI bus shows an NVIDIA GPU, but no driver answers for it. Install or reload the driver; until then the GPU's facts are unknown."),
     code("impossible-condition", Severity::Error, "A condition can never be true on any machine, so what it guards never happens. The parts that exclude each other are shown."),
     code("integer-division", Severity::Error, "`/` on two whole numbers would truncate. Say what is meant: `floor_div(a, b)`, `ceil_div(a, b)`, or make one side a float."),
-    code("invalid-name", Severity::Error, "Functions and parameters are named with lower-case letters, digits and `_`, so that they neither redefine an operator of the language nor hide one of its words."),
+    code("invalid-name", Severity::Error, "Functions and parameters are named with lower-case letters, digits and `_`, so that they neither redefine an operator of the language nor hide one of its words. No parameter, nor the item of a closure, is named like a namespace, such as `cpu`."),
     code("limit-unmet", Severity::Error, "A setting's value lies outside a limit and there is no legal value to move it to. Widen the limit, or give the setting a value inside it wherever the limit holds."),
     code("malformed-dump", Severity::Error, "A saved `nvidia-smi` dump or topology cannot be read: cut off, of another format, or of a version that this program does not know. Save it again, whole, with `nvidia-smi -q` or `lstopo machine.xml`."),
     code("missing-reason", Severity::Warning, "Every policy below layer 80 says `why` it is right and names the `source` of its numbers. A link, a measurement with machine, date and version, or the word estimate will do."),

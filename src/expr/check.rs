@@ -468,10 +468,12 @@ impl Checker<'_> {
                 _ => Type::Any,
             };
             let ty = match closure(argument) {
-                Some((definition, bound)) if takes_closure => self.closure(&definition, bound, &item, position),
+                Some((definition, bound)) if takes_closure => {
+                    self.closure(&definition, bound, &item, position, argument.position())
+                }
                 // Rhai would call a function of that name, or any value; neither is typed.
                 None if takes_closure => {
-                    let help = Some("write it out, as in `gpus.all(|gpu| …)`".to_owned());
+                    let help = Some("write it out, as in `gpus.all(|g| …)`".to_owned());
                     return self.problem("mixed-types", argument.position(), format!("`{name}` takes a closure"), help);
                 }
                 _ => self.value(argument),
@@ -530,13 +532,20 @@ impl Checker<'_> {
         signature.result.clone()
     }
 
-    fn closure(&mut self, definition: &str, bound: usize, item: &Type, position: Position) -> Type {
+    fn closure(&mut self, definition: &str, bound: usize, item: &Type, position: Position, own: Position) -> Type {
         let Some(closure) = self.closures.get(definition).cloned() else {
             return self.refuse("a function pointer", position);
         };
         let [parameter] = &closure.parameters[bound.min(closure.parameters.len())..] else {
             return self.problem("expression-syntax", position, "a closure takes one item, `|item| …`", None);
         };
+        if self.language.is_namespace(parameter) {
+            // The evaluation would read the namespace instead.
+            let message = format!("the item of a closure cannot be called `{parameter}`, which is a namespace");
+            let initial: String = parameter.chars().take(1).collect();
+            let help = Some(format!("name it otherwise, such as `{initial}`"));
+            return self.problem("invalid-name", own, message, help);
+        }
         self.locals.push(BTreeMap::from([(parameter.clone(), item.clone())]));
         let ty = self.statement(&closure.body);
         self.locals.pop();

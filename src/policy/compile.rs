@@ -407,8 +407,8 @@ fn define(
     for (parameter, ty) in &entry.parameters {
         let pointer = format!("{pointer}/parameters/{}", escape(parameter));
         if language.is_namespace(parameter) {
-            let finding = Finding::error("policy-file", format!("the parameter `{parameter}` would hide a namespace"));
-            return Err(vec![finding.at(document.key_span(&pointer), "")]);
+            let finding = Finding::error("invalid-name", format!("the parameter `{parameter}` would hide a namespace"));
+            return Err(vec![finding.at(document.key_span(&pointer), "").help("name it otherwise")]);
         }
         parameters.push((parameter.clone(), word(ty, pointer)?));
     }
