@@ -144,6 +144,27 @@ fn is_not_waited_for(boards: &str) {
     assert!(facts["facts"]["ram"]["total"].is_u64(), "the other probes answer");
 }
 
+/// The process that asked the driver is not left behind, whatever it hangs in.
+#[test]
+fn no_process_is_left_behind() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), "loading: { hangs: true }").unwrap();
+    facts(file.path(), &[]);
+    // Its environment names the file.
+    let name = file.path().to_str().unwrap().to_owned();
+    let is_left = || {
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| fs::read(entry.ok()?.path().join("environ")).ok());
+        let of_ours = |environ: &Vec<u8>| environ.windows(name.len()).any(|part| part == name.as_bytes());
+        processes.filter(of_ours).count() > 0
+    };
+    let start = Instant::now();
+    while is_left() {
+        assert!(start.elapsed() < Duration::from_secs(10), "a process is left that asks the driver");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn the_user_chooses_a_card() {
     assert_eq!(facts(&boards("two-unequal"), &["--gpu-index", "0"])["facts"]["gpu"]["index"], 0);

@@ -45,8 +45,9 @@ pub fn ask(program: &Path, library: Option<&Path>) -> io::Result<Answers> {
         // The library has ended it.
         Err(RecvTimeoutError::Disconnected) => Answers { refused: Some(Refusal::Unknown), ..Answers::default() },
     };
-    // One that the kernel does not let go is not waited for.
-    thread::spawn(move || asking.kill().and_then(|()| asking.wait()));
+    // It is ended here and now, for this process may end first; one that the kernel does not let go is not waited for.
+    let _ = asking.kill();
+    thread::spawn(move || asking.wait());
     Ok(answers)
 }
 
