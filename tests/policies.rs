@@ -188,6 +188,59 @@ policies:
     assert_eq!(plan.settings["batch.size"].value, 2);
 }
 
+/// Another file's rows join a table; where a name is taken the higher layer's counts.
+#[test]
+fn rows_are_added_to_a_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let added = |table: &str, rows: &str| format!("data:\n  {table}: {{ {rows}, why: a test, source: estimate }}\n");
+    let run = |files: &[(&str, String)]| {
+        fs::create_dir_all(directory.path().join("models")).unwrap();
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).unwrap();
+        }
+        let set = load(&options(Some(directory.path()))).map_err(|error| error.to_string()).and_then(|(files, _)| {
+            compile(&files)
+                .map_err(|findings| findings.iter().map(|f| f.message.clone()).collect::<Vec<_>>().join("\n"))
+        });
+        for (name, _) in files {
+            fs::remove_file(directory.path().join(name)).unwrap();
+        }
+        set
+    };
+    let site = |rows: &str| ("85-site.yaml", added("models", rows));
+    let set = run(&[site("adds: { tiny: { width: 64, dim: 8 } }")]).unwrap();
+    let models = set.table("models").unwrap();
+    assert_eq!((&models["tiny"]["dim"], &models["tiny"]["name"]), (&8.into(), &"tiny".into()));
+    assert!(models["ti2v-5b"]["dim"] == 3072, "the others stay");
+    let set = run(&[site("adds: { ti2v-5b: { width: 64, dim: 8 } }")]).unwrap();
+    assert_eq!(set.table("models").unwrap()["ti2v-5b"]["dim"], 8);
+    let set = run(&[site("adds: { a: { dim: 1 } }"), ("models/b.yaml", added("models", "adds: { a: { dim: 2 } }"))]);
+    assert_eq!(set.unwrap().table("models").unwrap()["a"]["dim"], 1);
+
+    let refused = |files: &[(&str, String)]| run(files).err().unwrap();
+    let twice = [
+        ("models/a.yaml", added("models", "adds: { x: { dim: 1 } }")),
+        ("models/b.yaml", added("models", "adds: { x: { dim: 2 } }")),
+    ];
+    assert_eq!(refused(&twice), "data `models` has the row `x` twice in layer 0");
+    assert!(
+        refused(&[("85-site.yaml", added("model", "adds: { x: { dim: 1 } }"))]).contains("there is no table `model`")
+    );
+    assert!(
+        refused(&[site("adds: [ { dim: 1 } ]")]).contains("the table is a map of rows, so what is added is one too")
+    );
+    assert!(refused(&[site("adds: { x: { dim: wide } }")]).contains("is not a number with a unit"));
+    assert!(
+        refused(&[site("adds: { x: { dim: 1 } }, rows: { y: { dim: 1 } }")]).contains("both adds rows and is a table")
+    );
+    assert!(
+        refused(&[("85-site.yaml", added("cuda_context", "adds: { x: { dim: 1 } }"))]).contains("it is a constant")
+    );
+    assert!(
+        refused(&[("85-site.yaml", added("strategies", "adds: { x: { dit: none } }"))]).contains("is a list of rows")
+    );
+}
+
 /// A policy file from a stranger cannot crash or stall the program.
 #[test]
 fn hostile_policies_end_in_a_finding() {
