@@ -5,6 +5,7 @@
 //! so the answers are exact; [`solve`] asks, the other parts make findings of the answers. What rests on anything else is
 //! not decided, and not reported.
 
+mod cards;
 mod conditions;
 pub mod corpus;
 mod layers;
@@ -27,6 +28,7 @@ pub fn lint(set: &PolicySet, over: Option<(&Corpus, Date)>) -> Vec<Finding> {
     linter.conditions(&mut findings);
     linter.layers(&mut findings);
     linter.vram(&mut findings);
+    linter.cards(&mut findings);
     if let Some((corpus, as_of)) = over {
         corpus::lint(set, corpus, as_of, &mut findings);
     }

@@ -9,7 +9,8 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{plan, read_machine};
+use common::{CARDS, plan, read_machine};
+use wan22_policy::facts::cards;
 use wan22_policy::facts::units::show;
 use wan22_policy::lint::lint;
 use wan22_policy::plan::Plan;
@@ -136,7 +137,9 @@ fn every_example_loads_and_gives_what_it_claims() {
             let file = format!("{machine}.yaml");
             let own = folder.path().join(&file);
             let path = if own.exists() { own } else { repository("tests/machines").join(&file) };
-            let plan = plan(set, &read_machine(&path, workload));
+            let mut facts = read_machine(&path, workload);
+            cards::fill(&mut facts, &CARDS);
+            let plan = plan(set, &facts);
             let said = claim.split_once(' ').map_or(claim, |(name, _)| name);
             let found: Vec<String> = match said.contains('[') {
                 true => plan.findings.iter().map(|f| format!("{}[{}]: {}", f.severity, f.code, f.message)).collect(),

@@ -21,8 +21,8 @@ fn a_machine_from_a_dump_is_tested_once_it_is_filled_in() {
     let project = Project::empty();
     project.write("dump.txt", DUMP);
     let new = ["new", "machine", "--nvidia-smi", "dump.txt"];
-    project.run(&new).expect(0).says("tests/machines/l4-22g.yaml is written").says("wan22-policy schema facts >");
-    let name = "tests/machines/l4-22g.yaml";
+    project.run(&new).expect(0).says("tests/machines/l4-23g.yaml is written").says("wan22-policy schema facts >");
+    let name = "tests/machines/l4-23g.yaml";
     let text = project.read(name);
     let head = "# yaml-language-server: $schema=./facts.schema.json\n# NVIDIA L4 (22.49 GiB).\nschema: wan22-policy/facts/v1\n\
                 source: >-\n  Read from dump.txt on ";
@@ -34,7 +34,7 @@ fn a_machine_from_a_dump_is_tested_once_it_is_filled_in() {
     let (_, after) = after.split_once('\n').unwrap();
     project.write(name, &format!("{before}  A server of a cloud, without its CPU.\n{after}"));
     assert_eq!(unwritten(&project.run(&["check"]).expect(0)), 0);
-    project.run(&["test"]).expect(4).says("new: l4-22g");
+    project.run(&["test"]).expect(4).says("new: l4-23g");
     project.run(&["test", "--accept"]).expect(0);
 }
 
@@ -49,6 +49,8 @@ fn a_machine_is_named_or_named_by_its_facts() {
     let text = project.read("tests/machines/our-box.yaml");
     new(&["our-box"]).expect(2).says("is there already");
     assert_eq!(project.read("tests/machines/our-box.yaml"), text, "nothing is overwritten");
+    let elsewhere = new(&["--elsewhere", "--print"]).expect(0).out;
+    assert!(elsewhere.contains("Described by hand on ") && !elsewhere.contains("cpu:"), "{elsewhere}");
     new(&["../our-box"]).expect(2).says("is no name for a file");
     new(&["x", "--machines", "boxes"]).expect(0).says("boxes/x.yaml is written");
 }

@@ -16,7 +16,7 @@ use super::schema::first_line;
 use super::{Exit, Screen};
 use crate::diag::placeholder::PLACEHOLDER;
 use crate::diag::{Source, did_you_mean};
-use crate::facts::probe;
+use crate::facts::{Facts, probe};
 use crate::policy::{What, compile, load};
 use crate::scaffold;
 use crate::settings::SETTINGS;
@@ -51,7 +51,7 @@ enum Kind {
 /// Examples:
 ///   wan22-policy new machine
 ///   wan22-policy new machine --nvidia-smi dump.txt --topology machine.xml
-///   wan22-policy new machine --fact "gpu.name=NVIDIA L4" --fact gpu.vram.total=23034MiB
+///   wan22-policy new machine --elsewhere --fact "gpu.name=NVIDIA L4" --fact gpu.vram.total=23034MiB
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 struct Machine {
@@ -61,6 +61,10 @@ struct Machine {
     /// The folder of machines, made when it is not there
     #[arg(long, value_name = "DIR", default_value = MACHINES)]
     machines: PathBuf,
+
+    /// A machine that is not here: nothing is known of it but what --fact says
+    #[arg(long, requires = "overrides")]
+    elsewhere: bool,
 
     /// Print the file instead of writing it
     #[arg(long)]
@@ -130,14 +134,22 @@ impl Machine {
     fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let policies =
             PolicyOptions { directories: edited_policies(&self.directories), allow_targets: true, no_site: true };
-        let (mut facts, cards) = self.machine.gather_with_cards(&self.root, &policies)?;
+        let (mut facts, cards) = match self.elsewhere {
+            true if !self.machine.is_live() => {
+                return Err(CliError::usage("--elsewhere describes a machine, and a saved one was named too"));
+            }
+            true => (Facts::new("nobody said so"), policies.table("gpus")?),
+            false => self.machine.gather_with_cards(&self.root, &policies)?,
+        };
         complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, &cards)?;
         let name = match &self.name {
             Some(name) => file_name(name)?.to_owned(),
             None => scaffold::machine::name(&facts),
         };
         let path = self.machines.join(format!("{name}.yaml"));
-        let text = scaffold::machine::text(&facts, &probe::anonymous(&facts), &self.machine.described(), today())
+        let described = self.machine.described();
+        let from = if self.elsewhere { "Described by hand" } else { described.as_str() };
+        let text = scaffold::machine::text(&facts, &probe::anonymous(&facts), from, today())
             .map_err(|error| CliError::failed(format!("cannot write the facts as YAML: {error}")))?;
         let draft = Draft { format: "facts", path, text };
         let next = format!("wan22-policy test --machine {name}   what the policies say of it, then with --review");

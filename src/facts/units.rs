@@ -180,13 +180,18 @@ pub enum QuantityError {
         literal: String,
     },
     /// The number is no whole number of the canonical unit, or too large.
-    #[error("`{literal}` is not a whole number of {unit}")]
+    #[error("`{literal}` is not a whole number of {unit}{}", smaller(*unit))]
     NotWhole {
         /// As written.
         literal: String,
         /// The canonical unit.
         unit: Unit,
     },
+}
+
+// What to write where a size does not come out whole.
+fn smaller(unit: Unit) -> &'static str {
+    if unit == Unit::Bytes { "; write it in a smaller unit, such as MiB" } else { "" }
 }
 
 /// Reads `12 GiB`, `95 %` or `2s` into a number of the canonical unit, exactly.
@@ -261,7 +266,10 @@ mod tests {
         let error = |literal, unit| parse_quantity(literal, unit).unwrap_err().to_string();
         assert_eq!(error("2 s", Unit::Bytes), "`2 s` is in s, not in bytes");
         assert_eq!(error("2 parsec", Unit::Bytes), "`parsec` is not a unit");
-        assert_eq!(error("0.3 B", Unit::Bytes), "`0.3 B` is not a whole number of bytes");
+        assert_eq!(
+            error("0.3 B", Unit::Bytes),
+            "`0.3 B` is not a whole number of bytes; write it in a smaller unit, such as MiB"
+        );
         assert_eq!(error("many", Unit::Count), "`many` is not a number with a unit");
     }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::load::LoadedFile;
 use super::set::Provenance;
 use super::source::DataEntry;
-use crate::diag::Finding;
+use crate::diag::{Finding, Span};
 use crate::expr::runtime::to_dynamic;
 use crate::expr::{Dynamic, Field, Node, Read, Record, Slot, Type};
 use crate::facts::units::{Unit, parse_quantity};
@@ -25,6 +25,8 @@ pub struct Table {
     pub value: Value,
     /// Where it stands, and why it is right.
     pub provenance: Provenance,
+    /// Where each of its rows stands.
+    pub rows: Vec<Span>,
 }
 
 impl Table {
@@ -62,7 +64,7 @@ pub fn read(
 ) -> Result<Table, Vec<Finding>> {
     let document = &file.document;
     let pointer = format!("/data/{}", escape(name));
-    let mut reader = Reader { name, document, units: IndexMap::new(), errors: Vec::new() };
+    let mut reader = Reader { name, document, units: IndexMap::new(), places: Vec::new(), errors: Vec::new() };
     for (column, unit) in &entry.columns {
         match Unit::of_name(unit) {
             Some(unit) => {
@@ -96,7 +98,7 @@ pub fn read(
         Some((ty, value)) if reader.errors.is_empty() => {
             let (why, source) = (entry.why.clone(), Some(entry.source.clone()));
             let provenance = Provenance { layer: file.layer, span: document.key_span(&pointer), why, source };
-            Ok(Table { ty, value, provenance })
+            Ok(Table { ty, value, provenance, rows: reader.places })
         }
         Some(_) => Err(reader.errors),
         None => {
@@ -114,6 +116,8 @@ struct Reader<'a> {
     name: &'a str,
     document: &'a Document,
     units: IndexMap<String, Unit>,
+    // Of the rows that were read.
+    places: Vec<Span>,
     errors: Vec<Finding>,
 }
 
@@ -158,8 +162,23 @@ impl<'a> Reader<'a> {
                 let items = items.iter().enumerate();
                 items.map(|(i, item)| self.cell(item, unit, &format!("{pointer}/{i}"))).collect()
             }
+            (Value::Number(number), Some(Unit::Bytes | Unit::BytesPerSecond)) if number.as_f64() != Some(0.0) => {
+                self.bare(number, unit, pointer);
+                value.clone()
+            }
             _ => value.clone(),
         }
+    }
+
+    // A number of bytes without a unit is more often one of gigabytes.
+    fn bare(&mut self, number: &Number, unit: Option<Unit>, pointer: &str) {
+        let (unit, example) = match unit {
+            Some(Unit::BytesPerSecond) => (Unit::BytesPerSecond, "448 GB/s"),
+            _ => (Unit::Bytes, "16 GiB"),
+        };
+        let message = format!("data `{}`: {number} has no unit, in a column of {unit}", self.name);
+        let finding = Finding::error("unit-mismatch", message).help(format!("write it with its unit, as in {example}"));
+        self.errors.push(finding.at(self.document.span(pointer), ""));
     }
 
     fn table(&mut self, parts: &[Rows<'a>]) -> Option<(Type, Value)> {
@@ -254,6 +273,7 @@ impl<'a> Reader<'a> {
                 }
             }
             read.push(cells);
+            self.places.push(self.document.span(pointer));
         }
         let fields = columns.into_iter().map(|(column, ty)| (column, Field { ty, read: None })).collect();
         let record = Record { title: title(self.name), namespace: false, fields };

@@ -85,7 +85,7 @@ fn cards(facts: &Facts) -> Vec<String> {
     let mut kinds: Vec<(String, Option<String>, usize)> = Vec::new();
     for index in 0..count {
         let card = facts.value(&format!("gpus[{index}].name")).and_then(Value::as_str).map_or_else(unnamed, short);
-        let vram = number(facts, &format!("gpus[{index}].vram.total")).map(|bytes| format!("{}g", gib(bytes).round()));
+        let vram = number(facts, &format!("gpus[{index}].vram.total")).map(|bytes| format!("{}g", gib(bytes).ceil()));
         match kinds.iter_mut().find(|(other, size, _)| *other == card && *size == vram) {
             Some((.., number)) => *number += 1,
             None => kinds.push((card, vram, 1)),
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_card_that_was_only_named_is_a_fake() {
-        assert_eq!(name(&machine(&["gpu.name=NVIDIA L4", "gpu.vram.total=23034MiB"], Origin::User)), "fake-l4-22g");
+        assert_eq!(name(&machine(&["gpu.name=NVIDIA L4", "gpu.vram.total=23034MiB"], Origin::User)), "fake-l4-23g");
         assert_eq!(name(&machine(&["ram.total=32GiB"], Origin::User)), "unknown-gpu-32g");
     }
 

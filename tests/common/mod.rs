@@ -26,12 +26,14 @@ pub const REFERENCE: &str = "rtx-4080-16g-128g-5995wx-nps4";
 pub static FILES: LazyLock<Vec<LoadedFile>> = LazyLock::new(|| load(&LoadOptions::default()).unwrap().0);
 /// The day of the tests.
 pub const AS_OF: &str = "2026-11-23";
-/// The machines of `tests/machines/`.
-pub static CORPUS: LazyLock<Corpus> = LazyLock::new(|| {
+/// The shipped table of cards.
+pub static CARDS: LazyLock<Value> = LazyLock::new(|| {
     let options = LoadOptions { what: What::Tables, ..LoadOptions::default() };
-    let cards = table(&load(&options).unwrap().0, "gpus").unwrap();
-    Corpus::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines"), &cards).unwrap()
+    table(&load(&options).unwrap().0, "gpus").unwrap()
 });
+/// The machines of `tests/machines/`.
+pub static CORPUS: LazyLock<Corpus> =
+    LazyLock::new(|| Corpus::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines"), &CARDS).unwrap());
 /// The shipped policies.
 pub static POLICIES: LazyLock<PolicySet> = LazyLock::new(|| compile(&FILES).unwrap());
 

@@ -6,6 +6,7 @@ use std::io::BufRead;
 use super::Tested;
 use crate::cli::error::CliError;
 use crate::cli::{Exit, Screen};
+use crate::corpus::Answer;
 use crate::corpus::compare::{Change, Entry, Group, State, by_cause, with};
 use crate::corpus::snapshot::Snapshot;
 use crate::corpus::verdict::{Verdict, place_of};
@@ -159,7 +160,11 @@ impl<'a> Item<'a> {
 
     // How the values came about on the first machine, once for each name.
     fn why(&self, tested: &Tested, paint: Paint) -> String {
-        let Self::Cause(group) = self else { return "  nothing was reviewed before\n\n".to_owned() };
+        let group = match self {
+            Self::Cause(group) => group,
+            Self::New(verdict, _) => return tested.choices(&verdict.machine, paint),
+            Self::Orphan(_) => return "  there is no machine of that name\n\n".to_owned(),
+        };
         let mut text = String::new();
         let mut explained = BTreeSet::new();
         for (machine, changes) in &group.machines {
@@ -180,10 +185,31 @@ impl Tested {
         self.verdicts.iter().find(|verdict| verdict.machine == machine)?.old.as_ref()
     }
 
-    fn explain(&self, machine: &str, change: &Change, paint: Paint) -> Option<String> {
+    fn answers_of(&self, machine: &str) -> Option<&[Answer]> {
         let place = self.corpus.machines.iter().position(|known| known.name == machine)?;
+        self.answers.get(place).map(Vec::as_slice)
+    }
+
+    // How the choices came about on a machine that nobody has reviewed, for its first model.
+    fn choices(&self, machine: &str, paint: Paint) -> String {
+        let Some(answer) = self.answers_of(machine).and_then(|answers| answers.first()) else { return String::new() };
+        let explainer = Explainer { set: &self.set, facts: &answer.facts, plan: &answer.plan };
+        let chosen = answer.plan.settings.iter().filter(|(_, setting)| !setting.derivation.candidates.is_empty());
+        let mut seen = BTreeSet::new();
+        // One choice decides several settings; it is told once.
+        let chosen =
+            chosen.filter(|(_, setting)| seen.insert(setting.policy.as_ref().map(|policy| policy.id.as_str())));
+        let explained = chosen.filter_map(|(name, _)| explainer.explain(name).ok());
+        let text: String =
+            explained.map(|report| format!("{}\n", human::explanation::render(&report, paint))).collect();
+        let more = "`wan22-policy explain SETTING --facts FILE` tells of any other\n\n";
+        format!("{}\n{text}{more}", paint.bold(&format!("on {machine}, {}", answer.workload)))
+    }
+
+    fn explain(&self, machine: &str, change: &Change, paint: Paint) -> Option<String> {
         let model = change.models.first()?;
-        let answer = self.answers[place].iter().find(|answer| answer.workload.split(':').next() == Some(model))?;
+        let answer =
+            self.answers_of(machine)?.iter().find(|answer| answer.workload.split(':').next() == Some(model))?;
         let name = match change.after.as_ref().or(change.before.as_ref())? {
             Entry::Setting(_) | Entry::Finding(_) => &change.name,
             Entry::Workload(_) => return None,
