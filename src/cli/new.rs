@@ -16,7 +16,7 @@ use super::schema::first_line;
 use super::{Exit, Screen};
 use crate::diag::placeholder::PLACEHOLDER;
 use crate::diag::{Source, did_you_mean};
-use crate::facts::{Facts, probe};
+use crate::facts::{Facts, Origin, probe};
 use crate::policy::{What, compile, load};
 use crate::scaffold;
 use crate::settings::SETTINGS;
@@ -147,6 +147,13 @@ impl Machine {
             None => scaffold::machine::name(&facts),
         };
         let path = self.machines.join(format!("{name}.yaml"));
+        // What the table of cards knows is asked of it each time, so that the machine tests the card's row.
+        let of_table: Vec<String> = facts
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| facts.origin(name) == Some(Origin::Table))
+            .collect();
+        of_table.iter().for_each(|name| facts.forget(name));
         let described = self.machine.described();
         let from = if self.elsewhere { "Described by hand" } else { described.as_str() };
         let text = scaffold::machine::text(&facts, &probe::anonymous(&facts), from, today())
