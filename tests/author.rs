@@ -4,12 +4,11 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
+use common::project::Project;
 use serde_json::Value;
-use tempfile::TempDir;
 use wan22_policy::lint::lint;
 
 const SMALL: &str = "schema: wan22-policy/facts/v1
@@ -28,96 +27,20 @@ const TILES: &str = "policies:
     source: estimate
 ";
 
-/// A folder with `policies/` and `tests/machines/`, as an author has it.
-struct Project(TempDir);
-
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+/// One with two machines and a policy that tells them apart.
+fn project() -> Project {
+    let project = Project::empty();
+    project.write("policies/70-tiles.yaml", TILES);
+    project.write("tests/machines/small.yaml", SMALL);
+    project.write("tests/machines/large.yaml", &SMALL.replace("8188", "12500"));
+    project
 }
 
-impl Project {
-    fn new() -> Self {
-        let project = Self(tempfile::tempdir().unwrap());
-        project.write("policies/70-tiles.yaml", TILES);
-        project.write("tests/machines/small.yaml", SMALL);
-        project.write("tests/machines/large.yaml", &SMALL.replace("8188", "12500"));
-        project
-    }
-
-    /// One whose machines are reviewed.
-    fn reviewed() -> Self {
-        let project = Self::new();
-        project.run(&["test", "--accept"]).expect(0);
-        project
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn edit(&self, name: &str, from: &str, to: &str) {
-        let text = fs::read_to_string(self.path(name)).unwrap();
-        assert!(text.contains(from), "{from}");
-        self.write(name, &text.replace(from, to));
-    }
-
-    fn snapshot(&self, machine: &str) -> String {
-        fs::read_to_string(self.path(&format!("tests/machines/snapshots/plan@{machine}.yaml.snap"))).unwrap_or_default()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ran {
-        self.run_with(arguments, "")
-    }
-
-    fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
-            .args(arguments)
-            .current_dir(self.0.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that asks nothing has ended before it could read.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    fn git(&self, arguments: &[&str]) {
-        let identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
-        let output = Command::new("git").current_dir(self.0.path()).args(identity).args(arguments).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(self, text: &str) -> Self {
-        assert!(self.out.contains(text) || self.err.contains(text), "no «{text}» in:\n{}\n{}", self.out, self.err);
-        self
-    }
-
-    /// The JSON that was printed.
-    #[track_caller]
-    fn json(&self, format: &str) -> Value {
-        common::printed(format, &self.out)
-    }
+/// The same, whose machines are reviewed.
+fn reviewed() -> Project {
+    let project = project();
+    project.run(&["test", "--accept"]).expect(0);
+    project
 }
 
 fn states(report: &Value) -> Vec<(&str, &str)> {
@@ -132,7 +55,7 @@ fn states(report: &Value) -> Vec<(&str, &str)> {
 
 #[test]
 fn every_state_is_told() {
-    let project = Project::new();
+    let project = project();
     project.run(&["test"]).expect(4).says("2 machines, 0 invariants: 2 new");
     project.run(&["test", "--accept"]).expect(0).says("accepted 2 snapshots").says("2 pass");
     project.run(&["test"]).expect(0).says("2 machines, 0 invariants: 2 pass");
@@ -171,7 +94,7 @@ fn every_state_is_told() {
 
 #[test]
 fn nothing_to_test_is_a_failure() {
-    let project = Project::reviewed();
+    let project = reviewed();
     project
         .run(&["test", "--machine", "smal"])
         .expect(2)
@@ -190,7 +113,7 @@ fn nothing_to_test_is_a_failure() {
 
 #[test]
 fn a_policy_that_fails_on_a_machine_cannot_be_accepted() {
-    let project = Project::reviewed();
+    let project = reviewed();
     project.edit("policies/70-tiles.yaml", "else { 256 }", "else { 100 }");
     project.run(&["test"]).expect(3).says("error[setting-out-of-range]").says("(with ti2v-5b:1280x704x121)");
     let before = project.snapshot("small");
@@ -200,7 +123,7 @@ fn a_policy_that_fails_on_a_machine_cannot_be_accepted() {
 
 #[test]
 fn an_invariant_stands_above_the_snapshots() {
-    let project = Project::reviewed();
+    let project = reviewed();
     let invariant = "checks:
   - id: tiles-are-small
     when: known(gpu.vram.total)
@@ -220,7 +143,7 @@ fn an_invariant_stands_above_the_snapshots() {
 
 #[test]
 fn one_policys_changes_are_accepted_alone() {
-    let project = Project::reviewed();
+    let project = reviewed();
     project.edit("policies/70-tiles.yaml", "256", "128");
     project.write(
         "policies/71-batch.yaml",
@@ -241,7 +164,7 @@ fn one_policys_changes_are_accepted_alone() {
 
 #[test]
 fn a_review_walks_through_the_causes() {
-    let project = Project::reviewed();
+    let project = reviewed();
     project.edit("policies/70-tiles.yaml", "256", "128");
     project.write(
         "policies/71-batch.yaml",
@@ -262,7 +185,7 @@ fn a_review_walks_through_the_causes() {
 
 #[test]
 fn coverage_counts_what_machines_try() {
-    let project = Project::reviewed();
+    let project = reviewed();
     let coverage = |project: &Project| {
         let report = project.run(&["test", "--coverage", "--format", "json"]).json("test");
         report["coverage"].clone()
@@ -293,7 +216,7 @@ fn coverage_counts_what_machines_try() {
 
 #[test]
 fn an_edit_has_its_impact() {
-    let project = Project::reviewed();
+    let project = reviewed();
     project.git(&["init", "--quiet"]);
     project.git(&["add", "."]);
     project.git(&["commit", "--quiet", "-m", "a"]);
@@ -326,7 +249,7 @@ fn an_edit_has_its_impact() {
 
 #[test]
 fn what_machines_show_is_checked() {
-    let project = Project::new();
+    let project = project();
     let found = |project: &Project, arguments: &[&str]| -> Vec<(String, String)> {
         let report = project.run(&[&["check", "--no-site", "--format", "json"], arguments].concat()).json("findings");
         let text = |value: &Value| value.as_str().unwrap().to_owned();

@@ -4,14 +4,12 @@
 mod common;
 
 use common::project::{Project, Ran};
-use common::{CORPUS, POLICIES, question};
+use common::{CORPUS, POLICIES, expression, question};
 use rayon::prelude::*;
 use serde_json::Value;
-use wan22_policy::diag::Source;
 use wan22_policy::engine::evaluation;
 use wan22_policy::fit::{Fits, ask};
 use wan22_policy::policy::Stack;
-use wan22_policy::yaml::{self, ScalarText};
 
 fn stack(id: &str) -> &'static Stack {
     POLICIES.stacks.iter().find(|stack| stack.id == id).unwrap()
@@ -22,10 +20,8 @@ fn stack(id: &str) -> &'static Stack {
 #[test]
 fn it_says_what_the_plan_says() {
     let phases =
-        ["encode_peak(layout())", "denoise_peak(layout())", "decode_peak(layout(), chosen_pixels())"].map(|text| {
-            let document = yaml::parse(Source::new("<test>", text)).unwrap();
-            POLICIES.language.compile(text, &ScalarText::opaque(document.span("")), &[]).unwrap()
-        });
+        ["encode_peak(layout())", "denoise_peak(layout())", "decode_peak(layout(), chosen_pixels())"].map(expression);
+    let official = expression("official_device_peak(1, false, official_t5_cpu())");
     let as_of = common::AS_OF.parse().unwrap();
     let counts = CORPUS.machines.par_iter().map(|machine| {
         let mut counts = [0; 3];
@@ -38,6 +34,8 @@ fn it_says_what_the_plan_says() {
                 let sum = fit.reported(phase) + if phase == 2 { fit.fragmentation } else { 0 };
                 assert_eq!(evaluation.eval(expr, &[]).unwrap(), Value::from(sum), "{name}: phase {phase}");
             }
+            let of_vendor = ask(&POLICIES, stack("official"), &answer.facts, &question).unwrap();
+            assert_eq!(evaluation.eval(&official, &[]).unwrap(), Value::from(of_vendor.peak()), "{name}: official");
             let found = |code: &str| answer.plan.findings.iter().any(|finding| finding.code.as_str() == code);
             let short_of_vram = fit.peak() > fit.budget;
             assert_eq!(short_of_vram, found("does-not-fit"), "{name}: {}", fit.peak() - fit.budget);

@@ -7,13 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
-use common::{POLICIES, plan};
+use common::{POLICIES, expression, plan};
 use serde::Deserialize;
-use wan22_policy::diag::Source;
 use wan22_policy::engine;
 use wan22_policy::facts::file::override_fact;
 use wan22_policy::facts::{Facts, Origin};
-use wan22_policy::yaml::{self, ScalarText};
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -90,11 +88,8 @@ fn machine(gpu: &str, workload: &str) -> Facts {
 
 /// What an expression over the shipped policies gives.
 fn bytes(facts: &Facts, text: &str) -> f64 {
-    let document = yaml::parse(Source::new("<test>", text)).unwrap();
-    let place = ScalarText::opaque(document.span(""));
-    let expr = POLICIES.language.compile(text, &place, &[]).unwrap();
     let plan = plan(&POLICIES, facts);
-    engine::evaluation(&POLICIES, facts, &plan).eval(&expr, &[]).unwrap().as_f64().unwrap()
+    engine::evaluation(&POLICIES, facts, &plan).eval(&expression(text), &[]).unwrap().as_f64().unwrap()
 }
 
 fn tables() -> Vec<Table> {

@@ -47,10 +47,15 @@ pub fn edited_policies(named: &[PathBuf]) -> Vec<PathBuf> {
     }
 }
 
+/// The policies of an author's directories. Nothing is written to a target here, so they may bring some.
+pub fn policies(directories: Vec<PathBuf>) -> PolicyOptions {
+    PolicyOptions { directories, allow_targets: true, no_site: true }
+}
+
 impl AuthorOptions {
-    /// The policies. Nothing is written to a target here, so they may bring some.
+    /// The policies.
     pub fn policies(&self) -> PolicyOptions {
-        PolicyOptions { directories: edited_policies(&self.directories), allow_targets: true, no_site: true }
+        policies(edited_policies(&self.directories))
     }
 
     /// The directories of policies that are edited.

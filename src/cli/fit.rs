@@ -279,15 +279,9 @@ fn parse_bytes(text: &str) -> Result<i64, String> {
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {
-    let wrong = || format!("`{text}` is not WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES");
-    let numbers: Vec<i64> = text
-        .split(['x', '*'])
-        .map(|part| part.parse().ok().filter(|number| (1..=65_536).contains(number)))
-        .collect::<Option<_>>()
-        .ok_or_else(wrong)?;
-    match numbers[..] {
-        [width, height] => Ok((width, height, None)),
-        [width, height, frames] => Ok((width, height, Some(frames))),
-        _ => Err(wrong()),
+    match workload::parse_size(text).as_deref() {
+        Some(&[width, height]) => Ok((width, height, None)),
+        Some(&[width, height, frames]) => Ok((width, height, Some(frames))),
+        _ => Err(format!("`{text}` is not WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES")),
     }
 }

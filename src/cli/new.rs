@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::author::{MACHINES, POLICIES, edited_policies};
+use super::author::{self, MACHINES, POLICIES, edited_policies};
 use super::error::CliError;
 use super::inputs::today;
 use super::machine::{MachineOptions, complete};
-use super::options::{InstallationOptions, PolicyOptions, QuestionOptions};
+use super::options::{InstallationOptions, QuestionOptions, known_setting};
 use super::question::Ask;
 use super::schema::first_line;
 use super::{Exit, Screen};
+use crate::diag::Source;
 use crate::diag::placeholder::PLACEHOLDER;
-use crate::diag::{Source, did_you_mean};
 use crate::facts::{Facts, Origin, probe};
 use crate::policy::{What, compile, load};
 use crate::scaffold;
-use crate::settings::SETTINGS;
+use crate::settings::SettingSpec;
 
 /// Begin a machine file or a policy file, from this machine or a saved one
 ///
@@ -97,7 +97,7 @@ struct Policy {
 
     /// The settings that it gives
     #[arg(required = true, value_name = "SETTING", value_parser = known_setting)]
-    settings: Vec<String>,
+    settings: Vec<&'static SettingSpec>,
 
     /// The layer, first in the file's name: 80 for a site, 90 for a user, below that what is to be shipped
     #[arg(long, value_name = "NN", default_value_t = 80, value_parser = clap::value_parser!(u8).range(..100))]
@@ -132,8 +132,7 @@ impl New {
 
 impl Machine {
     fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let policies =
-            PolicyOptions { directories: edited_policies(&self.directories), allow_targets: true, no_site: true };
+        let policies = author::policies(edited_policies(&self.directories));
         let (mut facts, cards) = match self.elsewhere {
             true if !self.machine.is_live() => {
                 return Err(CliError::usage("--elsewhere describes a machine, and a saved one was named too"));
@@ -166,19 +165,14 @@ impl Machine {
 
 impl Policy {
     fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let is_there = self.directory.is_dir();
-        let policies = PolicyOptions {
-            directories: if is_there { vec![self.directory.clone()] } else { Vec::new() },
-            allow_targets: true,
-            no_site: true,
-        };
+        let there = self.directory.is_dir().then(|| self.directory.clone());
+        let policies = author::policies(there.into_iter().collect());
         let ask = Ask { question: self.question.clone(), machine: self.machine.clone(), policies: policies.clone() };
         let answer = ask.answer(&self.root)?;
-        let settings: Vec<_> = self.settings.iter().filter_map(|name| SETTINGS.find(name)).collect();
         let machine = scaffold::machine::name(&answer.facts);
         let name = format!("{:02}-{}.yaml", self.layer, file_name(&self.id)?);
         let path = self.directory.join(&name);
-        let text = scaffold::policy::text(&self.id, &settings, &machine, &answer.facts, &answer.plan);
+        let text = scaffold::policy::text(&self.id, &self.settings, &machine, &answer.facts, &answer.plan);
         // What would be wrong with it, an id that is taken above all, is said before anything is written.
         let mut options = policies.load_options(What::Policies);
         options.texts.push((name, Source::new(path.display().to_string(), text.as_str())));
@@ -245,16 +239,6 @@ fn file_name(name: &str) -> Result<&str, CliError> {
         false => {
             let message = format!("`{name}` is no name for a file");
             Err(CliError::usage(message).help("letters, digits, `-`, `.` and `_`, a letter or digit first"))
-        }
-    }
-}
-
-fn known_setting(name: &str) -> Result<String, String> {
-    match SETTINGS.find(name) {
-        Some(spec) => Ok(spec.name.clone()),
-        None => {
-            let help = did_you_mean(name, SETTINGS.iter().map(|spec| spec.name.as_str()));
-            Err(help.unwrap_or_else(|| "there is no such setting; `wan22-policy plan` lists them".to_owned()))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::facts::probe::Installation;
 use crate::facts::probe::software::environment::is_python;
 use crate::facts::workload::Workload;
 use crate::policy::{self, LoadOptions, LoadedFile, PolicySet, What, compile, load};
-use crate::settings::SETTINGS;
+use crate::settings::{SETTINGS, SettingSpec};
 
 /// Which policies count.
 #[derive(Clone, Debug, Default, Args)]
@@ -149,16 +149,21 @@ impl Goal {
 pub fn parse_pin(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
     let (name, value) = (name.trim(), value.trim());
-    let Some(spec) = SETTINGS.find(name) else {
-        let help = did_you_mean(name, SETTINGS.iter().map(|spec| spec.name.as_str()));
-        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
-        return Err(format!("unknown setting `{name}`{help}"));
-    };
+    let spec = known_setting(name)?;
     let value = spec.parse(value).map_err(|error| match spec.range() {
         range if range.is_empty() => error.to_string(),
         range => format!("{error}; it may be {range}"),
     })?;
     Ok((name.to_owned(), value))
+}
+
+/// The setting of that name.
+pub fn known_setting(name: &str) -> Result<&'static SettingSpec, String> {
+    SETTINGS.find(name).ok_or_else(|| {
+        let help = did_you_mean(name, SETTINGS.iter().map(|spec| spec.name.as_str()));
+        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
+        format!("unknown setting `{name}`{help}")
+    })
 }
 
 /// Refuses a code that is neither a finding's nor a check's.

@@ -38,16 +38,17 @@ impl FromStr for Workload {
         }
         let size = size
             .map(|size| {
-                let numbers: Vec<i64> = size
-                    .split(['x', '*'])
-                    .map(|part| part.parse().ok().filter(|n| (1..=65_536).contains(n)))
-                    .collect::<Option<_>>()
-                    .ok_or_else(error)?;
+                let numbers = parse_size(size).ok_or_else(error)?;
                 <[i64; 3]>::try_from(numbers).map_err(|_| error())
             })
             .transpose()?;
         Ok(Self { model: model.to_lowercase(), size })
     }
+}
+
+/// The numbers of `1280x704` or `1280*704x121`; `None` where one is no size of a video.
+pub fn parse_size(text: &str) -> Option<Vec<i64>> {
+    text.split(['x', '*']).map(|part| part.parse().ok().filter(|number| (1..=65_536).contains(number))).collect()
 }
 
 impl fmt::Display for Workload {

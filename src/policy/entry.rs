@@ -397,15 +397,8 @@ impl FileCompiler<'_> {
         };
         let mut settings = Vec::new();
         for (i, name) in entry.settings.iter().enumerate() {
-            match SETTINGS.find(name) {
-                Some(spec) => settings.push(spec.name.as_str()),
-                None => {
-                    let help = did_you_mean(name, SETTINGS.iter().map(|spec| spec.name.as_str()));
-                    let finding = Finding::error("unknown-setting", format!("there is no setting `{name}`"));
-                    let span = self.document().span(&format!("{base}/settings/{i}"));
-                    errors.0.push(finding.at(span, "").maybe_help(help));
-                }
-            }
+            let found = errors.keep(self.setting(name, &format!("{base}/settings/{i}")));
+            settings.extend(found.map(|(_, spec)| spec.name.as_str()));
         }
         let PhasesEntry { encode, denoise, decode } = &entry.phases;
         let phases = [("encode", encode), ("denoise", denoise), ("decode", decode)].map(|(phase, parts)| {

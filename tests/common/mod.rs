@@ -11,10 +11,12 @@ use serde_json::Value;
 use wan22_policy::corpus::Corpus;
 use wan22_policy::diag::Source;
 use wan22_policy::engine::{Question, evaluate};
+use wan22_policy::expr::Expr;
 use wan22_policy::facts::workload::Workload;
 use wan22_policy::facts::{Fact, Facts, Origin, file, vocabulary};
 use wan22_policy::plan::Plan;
 use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, What, compile, load, table};
+use wan22_policy::yaml::ScalarText;
 use wan22_policy::{schema, yaml};
 
 pub mod project;
@@ -90,6 +92,12 @@ pub fn machine(name: &str, workload: &str) -> Facts {
 /// The question without pins, on a fixed day.
 pub fn question(pins: BTreeMap<usize, Value>) -> Question {
     Question { pins, as_of: AS_OF.parse().unwrap() }
+}
+
+/// An expression over the shipped policies.
+pub fn expression(text: &str) -> Expr {
+    let document = yaml::parse(Source::new("<test>", text)).unwrap();
+    POLICIES.language.compile(text, &ScalarText::opaque(document.span("")), &[]).unwrap()
 }
 
 /// The plan without pins.

@@ -1,5 +1,6 @@
 //! What fits, for people: a table, and the budget of each phase as a bar.
 
+use crate::facts::units::show;
 use crate::fit::{Fit, Fits, PHASES};
 use crate::report::paint::Paint;
 use crate::report::table::Table;
@@ -63,7 +64,7 @@ pub fn budget(answer: &Fit, paint: Paint) -> String {
         }
     }
     if !answer.settings.is_empty() {
-        let settings = answer.settings.iter().map(|(name, value)| format!("{name} {}", plain(value)));
+        let settings = answer.settings.iter().map(|(name, value)| format!("{name} {}", show(value, None)));
         text += &format!("  with {}\n", settings.collect::<Vec<_>>().join(", "));
     }
     text
@@ -114,10 +115,6 @@ fn advice(answer: &Fit) -> String {
         [] => format!("{lacks}; nothing that is known makes it fit"),
         changes => format!("{lacks}; fits with {}", changes.join(", or ")),
     }
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn gib(bytes: i64) -> String {
