@@ -1,11 +1,12 @@
 //! A machine file from the facts of a machine: its name, what its first lines say, and where its numbers come from.
 
 use jiff::civil::Date;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::diag::placeholder::PLACEHOLDER;
 use crate::facts::file::FactsFile;
 use crate::facts::units::{Unit, show};
+use crate::facts::vocabulary::find;
 use crate::facts::{Facts, Origin};
 
 /// Words in the names of cards that tell no two of them apart.
@@ -47,9 +48,63 @@ pub fn text(facts: &Facts, file: &FactsFile, from: &str, day: Date) -> std::io::
         source.push(format!("{PLACEHOLDER}: where these come from: {}.", named.join(", ")));
     }
     source.push(format!("{PLACEHOLDER}: what is special about this machine, so that a reader knows why it is here."));
-    let written = crate::yaml::write(file)?;
+    let written = crate::yaml::write(&by_hand(file)?)?;
     let (schema, rest) = written.split_once('\n').unwrap_or((&written, ""));
     Ok(format!("# {}.\n{schema}\nsource: >-\n  {}\n{rest}", summary(facts), source.join("\n  ")))
+}
+
+// The file as one would write it by hand: sizes in MiB and CPUs as ranges where that loses nothing, and no word of what is
+// empty, nor of origins where somebody said it all.
+fn by_hand(file: &FactsFile) -> Result<Value, serde_json::Error> {
+    let mut written = serde_json::to_value(file)?;
+    if let Some(parts) = written.as_object_mut() {
+        parts.iter_mut().filter(|(part, _)| *part == "facts").for_each(|(_, facts)| shorten(facts, ""));
+        let is_said = file.origins.values().all(|origin| *origin == Origin::User);
+        parts.retain(|part, value| match part.as_str() {
+            "origins" => !is_said,
+            "unknown" => value != &json!({}),
+            "findings" => value != &json!([]),
+            _ => true,
+        });
+    }
+    Ok(written)
+}
+
+fn shorten(value: &mut Value, name: &str) {
+    const MIB: u64 = 1 << 20;
+    let unit = || find(name).and_then(|spec| spec.unit);
+    let shorter = match value {
+        Value::Object(below) => {
+            let dot = if name.is_empty() { "" } else { "." };
+            return below.iter_mut().for_each(|(key, value)| shorten(value, &format!("{name}{dot}{key}")));
+        }
+        Value::Array(items) => match cpu_list(items) {
+            Some(list) if name.ends_with("cpus") => Some(list),
+            _ => return items.iter_mut().for_each(|item| shorten(item, &format!("{name}[]"))),
+        },
+        Value::Number(number) if unit() == Some(Unit::Bytes) => {
+            number.as_u64().filter(|bytes| *bytes > 0 && bytes % MIB == 0).map(|bytes| format!("{} MiB", bytes / MIB))
+        }
+        _ => None,
+    };
+    if let Some(text) = shorter {
+        *value = text.into();
+    }
+}
+
+// `0-3,8`, as the kernel writes it; nothing for what is no list of numbers in their order.
+fn cpu_list(items: &[Value]) -> Option<String> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for item in items {
+        let cpu = item.as_u64()?;
+        match ranges.last_mut() {
+            Some((_, last)) if cpu == *last + 1 => *last = cpu,
+            Some((_, last)) if cpu <= *last => return None,
+            _ => ranges.push((cpu, cpu)),
+        }
+    }
+    let range = |(first, last)| if first == last { format!("{first}") } else { format!("{first}-{last}") };
+    (!ranges.is_empty()).then(|| ranges.into_iter().map(range).collect::<Vec<_>>().join(","))
 }
 
 /// The machine in a few words: `NVIDIA L4 (22.49 GiB), 2 cores of AMD EPYC, 24 GiB RAM, Debian 12`.
@@ -183,15 +238,17 @@ mod tests {
 
     #[test]
     fn the_source_asks_for_what_the_program_cannot_know() {
-        let facts = machine(&["gpus=0", "ram.total=32GiB"], Origin::Sysinfo);
+        let facts = machine(&["gpus=0", "ram.total=32GiB", "cpu.allowed_cpus=0-3,8"], Origin::Sysinfo);
         let text = text(&facts, &FactsFile::from(&facts), "Read from this machine", "2026-11-25".parse().unwrap());
         let text = text.unwrap();
         assert!(
             text.starts_with("# No GPU, 32 GiB RAM.\nschema: wan22-policy/facts/v1\nsource: >-\n  Read from"),
             "{text}"
         );
-        let read = crate::facts::file::read(&crate::yaml::parse(Source::new("a.yaml", text)).unwrap()).unwrap();
-        assert_eq!(read.value("ram.total"), facts.value("ram.total"));
+        let read =
+            crate::facts::file::read(&crate::yaml::parse(Source::new("a.yaml", text.as_str())).unwrap()).unwrap();
+        assert!(text.contains("\n    allowed_cpus: 0-3,8\n") && text.contains("total: 32768 MiB\n"), "{text}");
+        assert!(facts.iter().all(|(name, _)| read.value(name) == facts.value(name)), "{text}");
         assert_eq!(read.findings[0].message, "the `source` of the machine is still to be written");
     }
 }

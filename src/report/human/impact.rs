@@ -1,9 +1,14 @@
 //! What an edit of the policies changes, for people.
 
+use std::collections::BTreeSet;
+
 use crate::report::human::verdicts::{cause, sides};
 use crate::report::human::{count, wrap};
 use crate::report::json::{ImpactChange, ImpactReport};
 use crate::report::paint::Paint;
+
+/// Most machines that the summary names.
+const FEW: usize = 3;
 
 /// Each change with its cause, and the machines that have it.
 pub fn render(report: &ImpactReport, paint: Paint) -> String {
@@ -45,13 +50,23 @@ pub fn who(change: &ImpactChange, width: usize) -> String {
 
 /// How much was asked, and how much differs.
 pub fn summary(report: &ImpactReport) -> String {
-    let asked = match report.generated_possible > report.generated {
-        true => format!("{} of {} generated ones", report.generated, report.generated_possible),
-        false => format!("{} generated ones", report.generated),
+    let generated = match (report.generated, report.generated_possible) {
+        (0, 0) => "what is edited compares no fact with a number, so none were generated".to_owned(),
+        (asked, possible) if possible > asked => format!("{asked} of {possible} generated ones were asked too"),
+        (asked, _) => format!("{asked} generated ones were asked too"),
     };
     let edited = match report.edited.as_slice() {
         [] => "no policy is edited".to_owned(),
         edited => format!("edited: {}", edited.join(", ")),
     };
-    format!("{edited}\n{} on {} and {asked}", count(report.changes.len(), "change"), count(report.machines, "machine"))
+    let changes = count(report.changes.len(), "change");
+    let machines = count(report.machines, "machine");
+    let changed: BTreeSet<&str> =
+        report.changes.iter().flat_map(|change| &change.machines).map(String::as_str).collect();
+    let machines = match changed.len() {
+        0 => machines,
+        few @ 1..=FEW => format!("{few} of {machines} ({})", changed.into_iter().collect::<Vec<_>>().join(", ")),
+        many => format!("{many} of {machines}"),
+    };
+    format!("{edited}\n{changes} on {machines}; {generated}")
 }
