@@ -13,7 +13,7 @@ use crate::facts::units::show;
 use crate::facts::workload::Workload;
 use crate::facts::{Facts, Origin};
 use crate::plan::Plan;
-use crate::policy::{PolicySet, Stack};
+use crate::policy::{PolicySet, RunTime, Stack};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 
 /// Sizes that are tried where a video does not fit, the largest first, px. They suit the patches of every model.
@@ -46,6 +46,29 @@ pub struct Part {
     pub bytes: i64,
 }
 
+/// How long something takes, seconds: at best, as expected, at worst.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    /// At the fast end of what is known.
+    pub low: f64,
+    /// As expected, the middle of the two as a ratio.
+    pub expected: f64,
+    /// At the slow end.
+    pub high: f64,
+}
+
+/// How long a run takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Time {
+    /// From the prompt to the frames.
+    pub run: Span,
+    /// Loading before it; `None` where the disk is unknown.
+    pub load: Option<Span>,
+    /// Whether it rests on published runs on this very card, or is an estimate.
+    pub is_published: bool,
+}
+
 /// The answer for one workload.
 #[derive(Clone, Debug)]
 pub struct Fit {
@@ -69,6 +92,12 @@ pub struct Fit {
     pub ram: i64,
     /// RAM that it may take, bytes; `None` where the RAM is unknown.
     pub ram_budget: Option<i64>,
+    /// VRAM that nobody uses now, bytes; `None` where nobody was asked.
+    pub free: Option<i64>,
+    /// Whether what is too much for the card moves to the RAM without an error.
+    pub spills: bool,
+    /// How long it takes, if it fits; `None` where nobody knows.
+    pub time: Option<Time>,
     /// What makes it fit, the smallest change first; empty where it fits, and where nothing was found.
     pub would_fit_with: Vec<String>,
 }
@@ -82,6 +111,18 @@ impl Fit {
     /// Peak of a phase as the device reports it, bytes, when nothing is lost to fragmentation.
     pub fn reported(&self, phase: usize) -> i64 {
         self.allocated(phase) + self.context
+    }
+
+    /// What a phase takes of the device: its parts, what the device counts beside them, and before the decode what
+    /// fragmentation takes at worst. Nothing that is empty.
+    pub fn taken(&self, phase: usize) -> Vec<Part> {
+        let mut taken = self.phases[phase].clone();
+        taken.push(Part { name: "CUDA context".to_owned(), bytes: self.context });
+        if phase == 2 {
+            taken.push(Part { name: "fragmentation, at worst".to_owned(), bytes: self.fragmentation });
+        }
+        taken.retain(|part| part.bytes > 0);
+        taken
     }
 
     /// The largest phase.
@@ -126,6 +167,12 @@ impl Fit {
         }
     }
 
+    /// What others must free before it fits, bytes, as the memory is used now; 0 where it fits now, or never does.
+    pub fn taken_by_others(&self) -> i64 {
+        let free = self.free.filter(|_| self.fits() != Fits::No);
+        free.map_or(0, |free| (self.peak() - free).max(0))
+    }
+
     fn ram_shortfall(&self) -> i64 {
         self.ram_budget.map_or(0, |budget| (self.ram - budget).max(0))
     }
@@ -164,6 +211,9 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
         card: bytes(&stack.card)?,
         ram: bytes(&stack.ram)?,
         ram_budget: bytes(&stack.ram_budget).ok(),
+        free: bytes(&stack.free).ok(),
+        spills: evaluation.eval(&stack.spills, &[]).is_ok_and(|spills| spills == true),
+        time: stack.time.as_ref().map_or(Ok(None), |time| self::time(&evaluation, time))?,
         would_fit_with: Vec::new(),
     })
 }
@@ -174,6 +224,24 @@ fn bytes(evaluation: &Evaluation<'_>, expr: &Expr) -> Result<i64, String> {
         Err(EvalError::Unknown(name)) => Err(format!("`{name}` is unknown")),
         Err(EvalError::Failed { message, .. }) => Err(format!("`{}` fails: {message}", expr.text())),
     }
+}
+
+fn time(evaluation: &Evaluation<'_>, time: &RunTime) -> Result<Option<Time>, String> {
+    let Some(run) = span(evaluation, &time.run)? else { return Ok(None) };
+    let load = span(evaluation, &time.load)?;
+    Ok(Some(Time { run, load, is_published: evaluation.eval(&time.is_published, &[]).is_ok_and(|is| is == true) }))
+}
+
+// `None` where a fact that it needs is unknown.
+fn span(evaluation: &Evaluation<'_>, expr: &Expr) -> Result<Option<Span>, String> {
+    let at = |pace: f64| match evaluation.eval(expr, &[("pace", pace.into())]) {
+        Ok(value) => value.as_f64().map(Some).ok_or_else(|| format!("`{}` gives no number of seconds", expr.text())),
+        Err(EvalError::Unknown(_)) => Ok(None),
+        Err(EvalError::Failed { message, .. }) => Err(format!("`{}` fails: {message}", expr.text())),
+    };
+    let ends = (at(1.0)?, at(0.5)?, at(0.0)?);
+    let (Some(low), Some(expected), Some(high)) = ends else { return Ok(None) };
+    Ok(Some(Span { low, expected, high }))
 }
 
 fn settings(stack: &Stack, plan: &Plan) -> Map<String, Value> {

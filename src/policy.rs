@@ -16,7 +16,7 @@ pub use compile::{compile, table};
 pub use load::{LoadError, LoadOptions, LoadedFile, What, load, load_checks};
 pub use set::{
     Allowed, Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet,
-    Provenance, Stack, ValueRule,
+    Provenance, RunTime, Stack, ValueRule,
 };
 pub use tables::{Table, type_words};
 pub use template::Template;

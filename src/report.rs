@@ -1,5 +1,5 @@
 //! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
-//! ([`json`], [`fit`]), Markdown ([`markdown`]) or SARIF ([`sarif`]).
+//! ([`json`], [`fit`]), Markdown ([`markdown`]), SARIF ([`sarif`]) or a picture ([`svg`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
@@ -12,4 +12,5 @@ pub mod json;
 pub mod markdown;
 pub mod paint;
 pub mod sarif;
+pub mod svg;
 pub mod table;

@@ -93,6 +93,69 @@ fn a_layout_of_ones_own_is_asked_about() {
 }
 
 #[test]
+fn the_budget_is_drawn() {
+    let project = Project::empty();
+    let asked =
+        ["fit", "--no-site", "--gpu", "RTX 4090", "--ram", "64GiB", "--model", "ti2v-5b", "--stack", "official"];
+    let drawn = project.run(&[&asked[..], &["--svg", "budget.svg", "--format", "json"]].concat()).expect(0);
+    let answers = drawn.json("fit")["fit"].clone();
+    let picture = project.read("budget.svg");
+    // Well-formed, with every part in its phase and a frame around what is too much.
+    let mut reader = quick_xml::Reader::from_str(&picture);
+    while reader.read_event().unwrap() != quick_xml::events::Event::Eof {}
+    for answer in answers.as_array().unwrap() {
+        for part in answer["parts"].as_object().unwrap().values().flat_map(|parts| parts.as_object().unwrap()) {
+            let gib = part.1.as_f64().unwrap() / f64::from(1 << 30);
+            let titled = picture.matches(&format!("{}: {gib:.1} GiB", part.0)).count();
+            assert_eq!(titled > 0, gib > 0.0, "{part:?}\n{picture}");
+        }
+    }
+    assert_eq!(picture.matches("class=\"beyond\"").count(), 1, "{picture}");
+    project
+        .run(&[&asked[..], &["--svg", "nowhere/budget.svg"]].concat())
+        .expect(1)
+        .says("cannot write nowhere/budget.svg");
+}
+
+/// What is free now, where Windows hides that it is too little, and from which disk the model comes.
+#[test]
+fn it_tells_what_is_true_now() {
+    let project = Project::empty();
+    let card =
+        ["--fact", "gpu.name=NVIDIA GeForce RTX 3080", "--fact", "gpu.vram.total=10GiB", "--fact", "ram.total=32GiB"];
+    project.run(
+        &[&["new", "machine", "box", "--elsewhere"], &card[..], &["--fact", "gpu.compute_capability=8.6"]].concat(),
+    );
+    let fit = |more: &[&str]| {
+        let asked =
+            ["fit", "--no-site", "--facts", "tests/machines/box.yaml", "--model", "ti2v-5b", "--size", "832x480"];
+        project.run(&[&asked[..], more].concat()).expect(0)
+    };
+    let json = |more: &[&str]| fit(&[more, &["--format", "json"]].concat()).json("fit")["fit"][0].clone();
+    let quiet = json(&[]);
+    assert_eq!(
+        (&quiet["fits"], &quiet["taken_by_others_bytes"], &quiet["spills"]),
+        (&"yes".into(), &0.into(), &false.into())
+    );
+    assert!(quiet["free_bytes"].is_null() && quiet["load_s"].is_null(), "{quiet}");
+    let busy = json(&["--fact", "gpu.vram.free=2GiB"]);
+    let lacks = busy["device_peak_bytes"].as_i64().unwrap() - (2 << 30);
+    assert_eq!(
+        (&busy["fits"], &busy["taken_by_others_bytes"]),
+        (&"yes".into(), &lacks.into()),
+        "settings rest on the whole card"
+    );
+    fit(&["--fact", "gpu.vram.free=2GiB"]).says("not now: others use the card");
+    let pinned = ["--set", "offload.dit=none", "--set", "offload.text_encoder=none"];
+    fit(&pinned).expect(0).says("short in");
+    assert!(!fit(&pinned).out.contains("Windows"));
+    fit(&[&pinned[..], &["--fact", "host.os=windows"]].concat()).says("Windows moves what is too much into the RAM");
+    let [slow, fast] = ["hdd", "nvme"].map(|kind| json(&["--fact", &format!("disk.kind={kind}")])["load_s"].clone());
+    assert!(slow["low"].as_f64() > fast["high"].as_f64(), "{slow} {fast}");
+    assert!(json(&pinned)["time_s"].is_null(), "what does not run takes no time");
+}
+
+#[test]
 fn a_card_that_cannot_be_told_is_asked_for() {
     let project = Project::empty();
     let fit = |more: &[&str]| project.run(&[&["fit", "--no-site"], more].concat());

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
-use common::{POLICIES, expression, plan};
+use common::{CARDS, POLICIES, expression, plan, question};
 use serde::Deserialize;
 use wan22_policy::engine;
 use wan22_policy::facts::file::override_fact;
-use wan22_policy::facts::{Facts, Origin};
+use wan22_policy::facts::{Facts, Origin, cards};
+use wan22_policy::fit::{Time, ask};
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -34,6 +35,9 @@ struct Row {
     fsdp: bool,
     t5_cpu: bool,
     peak: f64,
+    steps: i64,
+    /// Seconds for the whole video.
+    time: Option<f64>,
 }
 
 impl Row {
@@ -63,24 +67,30 @@ impl Row {
     }
 }
 
-/// What the driver reports of a card: compute capability and MiB.
-fn card(gpu: &str) -> (f64, u64) {
+/// What the driver reports of a card: name, compute capability and MiB.
+fn card(gpu: &str) -> (&'static str, f64, u64) {
     match gpu {
-        "RTX 4090" => (8.9, 24564),
-        "A100" => (8.0, 81920),
-        "H100" => (9.0, 81559),
-        "H20" => (9.0, 97871),
-        "H200" => (9.0, 143_771),
+        "RTX 4090" => ("NVIDIA GeForce RTX 4090", 8.9, 24564),
+        "RTX 4090 D" => ("NVIDIA GeForce RTX 4090 D", 8.9, 24564),
+        "A100" => ("NVIDIA A100-SXM4-80GB", 8.0, 81920),
+        "H100" => ("NVIDIA H100 80GB HBM3", 9.0, 81559),
+        "H20" => ("NVIDIA H20", 9.0, 97871),
+        "H200" => ("NVIDIA H200", 9.0, 143_771),
         other => panic!("which card is {other}?"),
     }
 }
 
 fn machine(gpu: &str, workload: &str) -> Facts {
-    let (capability, mib) = card(gpu);
+    let (name, capability, mib) = card(gpu);
     let mut facts = Facts::new("not asked");
-    for fact in [format!("gpu.compute_capability={capability}"), format!("gpu.vram.total={mib}MiB")] {
-        override_fact(&mut facts, &fact).unwrap();
-    }
+    let known = [
+        format!("gpu.name={name}"),
+        format!("gpu.compute_capability={capability}"),
+        format!("gpu.vram.total={mib}MiB"),
+        "ram.total=512GiB".to_owned(),
+    ];
+    known.iter().for_each(|fact| override_fact(&mut facts, fact).unwrap());
+    cards::fill(&mut facts, &CARDS);
     workload.parse::<wan22_policy::facts::workload::Workload>().unwrap().record(&mut facts);
     facts.know("workload.goal", "balanced", Origin::User);
     facts
@@ -118,11 +128,53 @@ fn published_peaks_are_predicted() {
     }
 }
 
+/// How long a stack is said to take for a video, and whether that rests on published runs.
+fn time(stack: &str, gpu: &str, workload: &str, steps: i64) -> Time {
+    let stack = POLICIES.stacks.iter().find(|known| known.id == stack).unwrap();
+    let mut facts = machine(gpu, workload);
+    facts.know("workload.steps", steps, Origin::User);
+    ask(&POLICIES, stack, &facts, &question(BTreeMap::new())).unwrap().time.unwrap()
+}
+
+/// Of each published run on one GPU, in the range that is said for the card; the ends rest on these very rows, so their width
+/// is held too.
+#[test]
+fn published_times_lie_in_the_range() {
+    let tables = tables();
+    let mut errors = Vec::new();
+    for row in tables.iter().flat_map(|table| &table.rows).filter(|row| row.ranks == 1) {
+        let Some(published) = row.time else { continue };
+        let time = time("official", &row.gpu, &format!("{}:{}", row.model, row.size), row.steps);
+        assert!(time.is_published, "{}", row.name());
+        let (low, high) = (time.run.low * 0.99, time.run.high * 1.01);
+        assert!((low..=high).contains(&published), "{}: {published} s, not {low:.0} to {high:.0} s", row.name());
+        assert!(time.run.high < time.run.low * 1.6, "{}: {:?}", row.name(), time.run);
+        errors.push((time.run.expected / published - 1.0).abs());
+    }
+    assert_eq!(errors.len(), 23);
+    let median = median(errors);
+    assert!(median < 0.1, "{:.1} % in the middle", median * 100.0);
+}
+
+/// Steps in diffusers that the vendor's tables know nothing of, one of them on a card without published runs.
+#[test]
+fn steps_of_another_stack_lie_in_the_range() {
+    // Wan2.1 I2V-14B 480P, 81 frames: github.com/ModelTC/LightX2V README.md@0328dc8, "Cross-Framework Performance Comparison".
+    for (gpu, published, is_published) in [("H100", 9.77, true), ("RTX 4090 D", 30.50, false)] {
+        let whole = time("diffusers", gpu, "i2v-14b:832x480x81", 40);
+        let less = time("diffusers", gpu, "i2v-14b:832x480x81", 20);
+        assert_eq!(whole.is_published, is_published);
+        let step = |whole: f64, less: f64| (whole - less) / 20.0;
+        let (low, high) = (step(whole.run.low, less.run.low), step(whole.run.high, less.run.high));
+        assert!((low..=high).contains(&published), "{gpu}: {published} s a step, not {low:.1} to {high:.1} s");
+    }
+}
+
 /// Everything in the tables ran.
 #[test]
 fn what_ran_is_said_to_fit() {
     for row in tables().iter().flat_map(|table| &table.rows) {
-        let (_, mib) = card(&row.gpu);
+        let (.., mib) = card(&row.gpu);
         let needed = row.predicted("official_device_peak");
         assert!(needed <= mib as f64 / 1024.0, "{} needs {needed:.1} GiB", row.name());
     }
@@ -138,12 +190,14 @@ fn what_did_not_run_is_said_not_to_fit() {
         fsdp,
         t5_cpu: false,
         peak: 0.0,
+        steps: 40,
+        time: None,
     };
     for (row, source) in [
         (row("H100", "t2v-a14b", "1280x720x81", 2, true), "https://github.com/Wan-Video/Wan2.2/issues/196"),
         (row("RTX 4090", "t2v-a14b", "832x480x81", 1, false), "the README: at least 80 GB; its table: 41.3 GB"),
     ] {
-        let (_, mib) = card(&row.gpu);
+        let (.., mib) = card(&row.gpu);
         let needed = row.predicted("official_device_peak");
         assert!(needed > mib as f64 / 1024.0, "{} needs {needed:.1} GiB, and did not run: {source}", row.name());
     }

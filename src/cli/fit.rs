@@ -1,6 +1,8 @@
 //! `fit`: which videos fit.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
 use clap::Args;
 use rayon::prelude::*;
@@ -20,7 +22,7 @@ use crate::fit::{Fit as Answer, fit};
 use crate::policy::{PolicySet, Stack};
 use crate::report::fit::{FitRecord, FitReport, SCHEMA};
 use crate::report::human;
-use crate::report::json;
+use crate::report::{json, svg};
 use crate::scaffold::machine::summary;
 use crate::settings::SETTINGS;
 
@@ -39,7 +41,7 @@ const CAPABILITY: f64 = 8.6;
 ///
 /// Examples:
 ///   wan22-policy fit
-///   wan22-policy fit --model ti2v-5b --size 1280x704x121 --why
+///   wan22-policy fit --model ti2v-5b --size 1280x704x121 --why --svg budget.svg
 ///   wan22-policy fit --gpu "RTX 4070 Ti" --ram 32GiB
 ///   wan22-policy fit --stack official --vram 24GiB
 #[derive(Debug, Args)]
@@ -60,6 +62,10 @@ pub struct Fit {
     /// Also show what lies on the card in each phase, as a bar
     #[arg(long)]
     why: bool,
+
+    /// Write those bars to this file as a picture
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 
     /// What to favour where there is a choice [default: balanced]
     #[arg(long, value_enum)]
@@ -109,6 +115,10 @@ impl Fit {
             facts.know("workload.goal", goal.as_str(), Origin::User);
         }
         let answers = self.answers(&set, &facts)?;
+        if let Some(path) = &self.svg {
+            fs::write(path, svg::budgets(&summary(&facts), &answers))
+                .map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))?;
+        }
         if self.output.is_json() {
             let fit = answers.iter().map(FitRecord::from).collect();
             screen.print(&json::text(&FitReport { schema: SCHEMA.to_owned(), machine: summary(&facts), fit }))?;

@@ -122,13 +122,16 @@ impl Type {
     }
 }
 
-/// The unit of a product: bytes × count = bytes, ratio × W = W, px × px = count, bytes/s × s = bytes. Of other pairs
-/// nothing is claimed.
+/// The unit of a product: bytes × count = bytes, ratio × W = W, px × px = count, bytes/s × s = bytes, FLOP/s × s = FLOP. Of
+/// other pairs nothing is claimed.
 pub fn unit_of_product(a: Option<Unit>, b: Option<Unit>) -> Option<Unit> {
     match (a, b) {
         (Some(Unit::Pixels), Some(Unit::Pixels)) => Some(Unit::Count),
         (Some(Unit::BytesPerSecond), Some(Unit::Seconds)) | (Some(Unit::Seconds), Some(Unit::BytesPerSecond)) => {
             Some(Unit::Bytes)
+        }
+        (Some(Unit::FlopPerSecond), Some(Unit::Seconds)) | (Some(Unit::Seconds), Some(Unit::FlopPerSecond)) => {
+            Some(Unit::Flop)
         }
         _ if a == b => a.filter(|_| is_plain(a)),
         _ if is_plain(a) && is_plain(b) => None,
@@ -138,13 +141,15 @@ pub fn unit_of_product(a: Option<Unit>, b: Option<Unit>) -> Option<Unit> {
     }
 }
 
-/// The unit of a quotient: bytes ÷ count = bytes, bytes ÷ bytes = a number, bytes ÷ bytes/s = s. Of other pairs nothing is
-/// claimed.
+/// The unit of a quotient: bytes ÷ count = bytes, bytes ÷ bytes = a number, bytes ÷ bytes/s = s, FLOP ÷ FLOP/s = s. Of other
+/// pairs nothing is claimed.
 pub fn unit_of_quotient(a: Option<Unit>, b: Option<Unit>) -> Option<Unit> {
     match (a, b) {
         _ if a == b => None,
         (Some(Unit::Bytes), Some(Unit::BytesPerSecond)) => Some(Unit::Seconds),
         (Some(Unit::Bytes), Some(Unit::Seconds)) => Some(Unit::BytesPerSecond),
+        (Some(Unit::Flop), Some(Unit::FlopPerSecond)) => Some(Unit::Seconds),
+        (Some(Unit::Flop), Some(Unit::Seconds)) => Some(Unit::FlopPerSecond),
         _ if is_plain(b) => a,
         _ => None,
     }
@@ -180,6 +185,7 @@ mod tests {
     fn units_multiply_and_divide() {
         let [bytes, rate, seconds, pixels, count, ratio] =
             [Unit::Bytes, Unit::BytesPerSecond, Unit::Seconds, Unit::Pixels, Unit::Count, Unit::Ratio].map(Some);
+        let [work, speed] = [Unit::Flop, Unit::FlopPerSecond].map(Some);
         for (a, b, product, quotient) in [
             (bytes, count, bytes, bytes),
             (bytes, None, bytes, bytes),
@@ -191,6 +197,10 @@ mod tests {
             (count, count, count, None),
             (count, ratio, None, count),
             (bytes, pixels, None, None),
+            (work, speed, None, seconds),
+            (work, seconds, None, speed),
+            (speed, seconds, work, None),
+            (work, count, work, work),
         ] {
             assert_eq!((unit_of_product(a, b), unit_of_product(b, a)), (product, product), "{a:?} × {b:?}");
             assert_eq!(unit_of_quotient(a, b), quotient, "{a:?} ÷ {b:?}");

@@ -11,7 +11,7 @@ use super::{Fact, Facts, Origin};
 use crate::diag::Finding;
 
 /// The facts that the table supplies; also the names of its columns.
-const COLUMNS: [&str; 3] = ["compute_capability", "architecture", "memory_bandwidth"];
+const COLUMNS: [&str; 4] = ["compute_capability", "architecture", "memory_bandwidth", "tensor_rate"];
 
 /// Those that two products of one PCI device id have in common, and that drivers report too.
 const OF_THE_CHIP: [&str; 2] = ["compute_capability", "architecture"];

@@ -15,6 +15,12 @@ pub enum Unit {
     /// Transfer and memory bandwidth, in bytes per second.
     #[serde(rename = "bytes/s")]
     BytesPerSecond,
+    /// Work, in floating-point operations; a multiplication and an addition are two.
+    #[serde(rename = "FLOP")]
+    Flop,
+    /// Speed of work, in floating-point operations per second.
+    #[serde(rename = "FLOP/s")]
+    FlopPerSecond,
     /// Lengths in an image, in pixels.
     #[serde(rename = "px")]
     Pixels,
@@ -46,8 +52,15 @@ const SUFFIXES: &[(&str, Unit, i64, i64)] = &[
     ("MB", Unit::Bytes, 1_000_000, 1),
     ("GB", Unit::Bytes, 1_000_000_000, 1),
     ("TB", Unit::Bytes, 1_000_000_000_000, 1),
+    ("MB/s", Unit::BytesPerSecond, 1_000_000, 1),
     ("GB/s", Unit::BytesPerSecond, 1_000_000_000, 1),
     ("TB/s", Unit::BytesPerSecond, 1_000_000_000_000, 1),
+    ("FLOP", Unit::Flop, 1, 1),
+    ("MFLOP", Unit::Flop, 1_000_000, 1),
+    ("GFLOP", Unit::Flop, 1_000_000_000, 1),
+    ("TFLOP", Unit::Flop, 1_000_000_000_000, 1),
+    ("GFLOP/s", Unit::FlopPerSecond, 1_000_000_000, 1),
+    ("TFLOP/s", Unit::FlopPerSecond, 1_000_000_000_000, 1),
     ("px", Unit::Pixels, 1, 1),
     ("%", Unit::Ratio, 1, 100),
     ("ms", Unit::Seconds, 1, 1_000),
@@ -63,9 +76,11 @@ const SUFFIXES: &[(&str, Unit, i64, i64)] = &[
 
 impl Unit {
     /// Every unit.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Bytes,
         Self::BytesPerSecond,
+        Self::Flop,
+        Self::FlopPerSecond,
         Self::Pixels,
         Self::Count,
         Self::Ratio,
@@ -79,6 +94,8 @@ impl Unit {
         match self {
             Self::Bytes => "bytes",
             Self::BytesPerSecond => "bytes/s",
+            Self::Flop => "FLOP",
+            Self::FlopPerSecond => "FLOP/s",
             Self::Pixels => "px",
             Self::Count => "count",
             Self::Ratio => "ratio",
@@ -99,6 +116,8 @@ impl Unit {
         match self {
             Self::Bytes => show_bytes(value),
             Self::BytesPerSecond => format!("{} GB/s", trim(value / 1e9, 1)),
+            Self::Flop => format!("{} TFLOP", trim(value / 1e12, 1)),
+            Self::FlopPerSecond => format!("{} TFLOP/s", trim(value / 1e12, 1)),
             Self::Pixels => format!("{} px", trim(value, 2)),
             Self::Count => trim(value, 2),
             Self::Ratio => format!("{} %", trim(value * 100.0, 2)),
@@ -281,5 +300,6 @@ mod tests {
         assert_eq!(shown(90.0, Unit::Seconds), "1.5 min");
         assert_eq!(shown(0.95, Unit::Ratio), "95 %");
         assert_eq!(shown(384.0, Unit::Pixels), "384 px");
+        assert_eq!(shown(165.2e12, Unit::FlopPerSecond), "165.2 TFLOP/s");
     }
 }

@@ -103,6 +103,7 @@ const fn fact(
 
 const BYTES: Option<Unit> = Some(Unit::Bytes);
 const BYTES_PER_SECOND: Option<Unit> = Some(Unit::BytesPerSecond);
+const FLOP_PER_SECOND: Option<Unit> = Some(Unit::FlopPerSecond);
 const CELSIUS: Option<Unit> = Some(Unit::Celsius);
 const COUNT: Option<Unit> = Some(Unit::Count);
 const PIXELS: Option<Unit> = Some(Unit::Pixels);
@@ -170,6 +171,7 @@ pub const FACTS: &[FactSpec] = &[
     fact("gpus[].vram.free", Int, BYTES, Volatile, DRIVER, "VRAM that nobody uses now.", "the memory is unified, or the driver older than 510"),
     fact("gpus[].vram.unified", Bool, None, Stable, DRIVER, "Whether the GPU has no memory of its own and shares the RAM (GB10, Jetson).", "the driver does not answer for the memory"),
     fact("gpus[].memory_bandwidth", Int, BYTES_PER_SECOND, Stable, TABLE, "Peak bandwidth of the VRAM, from the table of cards.", "the table does not know the card"),
+    fact("gpus[].tensor_rate", Int, FLOP_PER_SECOND, Stable, TABLE, "Published rate of dense matrix products in 16 bits that are summed in 32, from the table of cards; reached by no program.", "the table does not know the card"),
     fact("gpus[].pcie.generation", Int, None, Volatile, DRIVER, "Current PCIe generation of the link; falls when the card idles.", "the driver does not report it for the card"),
     fact("gpus[].pcie.width", Int, COUNT, Volatile, DRIVER, "Current PCIe lanes of the link.", "the driver does not report it for the card"),
     fact("gpus[].pcie.generation_max", Int, None, Stable, DRIVER, "Highest PCIe generation that card and slot agree on.", "the driver does not report it for the card"),

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use serde_json::Value;
 
 use super::load::LoadedFile;
-use super::set::{Candidates, Check, Choose, FIRST_OVERRIDE_LAYER, Into, LimitRule, Policy, Stack, ValueRule};
-use super::source::{CheckEntry, ChooseEntry, LimitEntry, PhasesEntry, PolicyEntry, StackEntry};
+use super::set::{Candidates, Check, Choose, FIRST_OVERRIDE_LAYER, Into, LimitRule, Policy, RunTime, Stack, ValueRule};
+use super::source::{CheckEntry, ChooseEntry, LimitEntry, PhasesEntry, PolicyEntry, StackEntry, TimeEntry};
 use super::template::Template;
 use crate::diag::{Finding, Span, did_you_mean};
 use crate::expr::namespaces;
@@ -409,18 +409,61 @@ impl FileCompiler<'_> {
             }
             compiled
         });
+        let time = entry.time.as_ref().map(|time| errors.keep(self.run_time(&entry.id, time, &base)));
+        let spills = errors.keep(self.spills(entry, &base));
         let mut own = |text: &str, key: &str| errors.keep(bytes(text, &format!("{base}/{key}"), key));
         let fragmentation = entry.fragmentation.as_ref().and_then(|text| own(text, "fragmentation"));
-        let context = own(&entry.context, "context");
-        let ram = own(&entry.ram, "ram");
-        let budgets = [(&entry.budget, "budget"), (&entry.card, "card"), (&entry.ram_budget, "ram_budget")];
-        match (context, ram, budgets.map(|(text, key)| own(text, key))) {
-            (Some(context), Some(ram), [Some(budget), Some(card), Some(ram_budget)]) if errors.0.is_empty() => {
-                let (id, why) = (entry.id.clone(), entry.why.clone());
-                Ok(Stack { id, why, settings, phases, context, fragmentation, ram, budget, card, ram_budget })
-            }
-            _ => Err(errors.0),
-        }
+        let sizes = [
+            (&entry.context, "context"),
+            (&entry.ram, "ram"),
+            (&entry.budget, "budget"),
+            (&entry.card, "card"),
+            (&entry.ram_budget, "ram_budget"),
+            (&entry.free, "free"),
+        ];
+        let sizes = sizes.map(|(text, key)| own(text, key));
+        let ([Some(context), Some(ram), Some(budget), Some(card), Some(ram_budget), Some(free)], Some(spills), true) =
+            (sizes, spills, errors.0.is_empty())
+        else {
+            return Err(errors.0);
+        };
+        let (id, why, time) = (entry.id.clone(), entry.why.clone(), time.flatten());
+        Ok(Stack {
+            id,
+            why,
+            settings,
+            phases,
+            context,
+            fragmentation,
+            ram,
+            budget,
+            card,
+            ram_budget,
+            free,
+            spills,
+            time,
+        })
+    }
+
+    fn spills(&self, entry: &StackEntry, base: &str) -> Result<Expr, Vec<Finding>> {
+        let expr = self.expr(&entry.spills, &format!("{base}/spills"), &[])?;
+        fits(&expr, &Type::Bool, &format!("`spills` of stack `{}` is", entry.id))?;
+        Ok(expr)
+    }
+
+    fn run_time(&self, stack: &str, entry: &TimeEntry, base: &str) -> Result<RunTime, Vec<Finding>> {
+        let part = |text: &str, key: &str, locals: &[(String, Type)], wanted: Type| {
+            let expr = self.expr(text, &format!("{base}/time/{key}"), locals)?;
+            fits(&expr, &wanted, &format!("`time.{key}` of stack `{stack}` is"))?;
+            Ok::<_, Vec<Finding>>(expr)
+        };
+        let pace = [("pace".to_owned(), Type::Float(Some(Unit::Ratio)))];
+        let seconds = Type::Float(Some(Unit::Seconds));
+        Ok(RunTime {
+            run: part(&entry.run, "run", &pace, seconds.clone())?,
+            load: part(&entry.load, "load", &pace, seconds)?,
+            is_published: part(&entry.is_published, "is_published", &[], Type::Bool)?,
+        })
     }
 }
 

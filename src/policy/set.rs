@@ -118,6 +118,23 @@ pub struct Stack {
     pub card: Expr,
     /// RAM that it may take; unknown where the RAM is.
     pub ram_budget: Expr,
+    /// VRAM that nobody uses now; unknown where nobody was asked.
+    pub free: Expr,
+    /// Whether what is too much for the card moves to the RAM without an error.
+    pub spills: Expr,
+    /// How long it takes, where that is known.
+    pub time: Option<RunTime>,
+}
+
+/// How long a run takes, as expressions of `pace`: 0 is the slow end of what is known, 1 the fast one.
+#[derive(Debug)]
+pub struct RunTime {
+    /// Seconds from the prompt to the frames.
+    pub run: Expr,
+    /// Seconds in which the model is loaded before.
+    pub load: Expr,
+    /// Whether it rests on published runs on this very card.
+    pub is_published: Expr,
 }
 
 /// `set` or `derive` of one setting.

@@ -202,6 +202,25 @@ pub struct StackEntry {
     pub card: String,
     /// RAM that it may take; unknown where the RAM is.
     pub ram_budget: String,
+    /// VRAM that nobody uses now; unknown where nobody was asked.
+    pub free: String,
+    /// Whether what is too much for the card moves to the RAM without an error.
+    pub spills: String,
+    /// How long it takes; absent where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<TimeEntry>,
+}
+
+/// How long a run takes. `pace` goes from 0, the slow end of what is known, to 1, the fast one.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeEntry {
+    /// Seconds from the prompt to the frames, at a `pace`.
+    pub run: String,
+    /// Seconds in which the model is loaded before, at a `pace`; unknown where the disk is.
+    pub load: String,
+    /// Whether it rests on published runs on this very card.
+    pub is_published: String,
 }
 
 /// The phases of a run: for each, what lies on the GPU, by its name for people.

@@ -16,6 +16,14 @@ use crate::expr::{Dynamic, Field, Node, Read, Record, Slot, Type};
 use crate::facts::units::{Unit, parse_quantity};
 use crate::yaml::{Document, escape};
 
+/// Units of which a number without one is more often in billions, and how such a number is written.
+const LARGE: [(Unit, &str); 4] = [
+    (Unit::Bytes, "16 GiB"),
+    (Unit::BytesPerSecond, "448 GB/s"),
+    (Unit::Flop, "12 TFLOP"),
+    (Unit::FlopPerSecond, "165.2 TFLOP/s"),
+];
+
 /// A constant or table, typed.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -162,20 +170,17 @@ impl<'a> Reader<'a> {
                 let items = items.iter().enumerate();
                 items.map(|(i, item)| self.cell(item, unit, &format!("{pointer}/{i}"))).collect()
             }
-            (Value::Number(number), Some(Unit::Bytes | Unit::BytesPerSecond)) if number.as_f64() != Some(0.0) => {
-                self.bare(number, unit, pointer);
+            (Value::Number(number), Some(unit)) if number.as_f64() != Some(0.0) => {
+                if let Some((unit, example)) = LARGE.iter().find(|(large, _)| *large == unit) {
+                    self.bare(number, *unit, example, pointer);
+                }
                 value.clone()
             }
             _ => value.clone(),
         }
     }
 
-    // A number of bytes without a unit is more often one of gigabytes.
-    fn bare(&mut self, number: &Number, unit: Option<Unit>, pointer: &str) {
-        let (unit, example) = match unit {
-            Some(Unit::BytesPerSecond) => (Unit::BytesPerSecond, "448 GB/s"),
-            _ => (Unit::Bytes, "16 GiB"),
-        };
+    fn bare(&mut self, number: &Number, unit: Unit, example: &str, pointer: &str) {
         let message = format!("data `{}`: {number} has no unit, in a column of {unit}", self.name);
         let finding = Finding::error("unit-mismatch", message).help(format!("write it with its unit, as in {example}"));
         self.errors.push(finding.at(self.document.span(pointer), ""));
@@ -357,7 +362,7 @@ pub fn type_of_word(word: &str, tables: &BTreeMap<String, Table>) -> Option<Type
     }
     Some(match Unit::of_name(word)? {
         unit @ (Unit::Bytes | Unit::BytesPerSecond | Unit::Pixels | Unit::Count) => Type::Int(Some(unit)),
-        unit @ (Unit::Ratio | Unit::Seconds | Unit::Celsius | Unit::Watts) => Type::Float(Some(unit)),
+        unit => Type::Float(Some(unit)),
     })
 }
 

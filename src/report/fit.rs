@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::fit::{Fit, Fits, PHASES};
+use crate::fit::{Fit, Fits, PHASES, Span, Time};
 
 /// The answers of one machine, as `fit --format json` prints them.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -54,11 +54,24 @@ pub struct FitRecord {
     pub parts: BTreeMap<String, BTreeMap<String, i64>>,
     /// VRAM that may be taken.
     pub budget_bytes: i64,
+    /// VRAM that nobody uses now; absent where nobody was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bytes: Option<i64>,
+    /// What others must free before it fits, as the memory is used now; 0 where it fits now, or never does.
+    pub taken_by_others_bytes: i64,
+    /// Whether what is too much for the card moves to the RAM without an error, as on Windows' desktops, and slows the run down.
+    pub spills: bool,
     /// RAM that the run takes.
     pub ram_bytes: i64,
     /// RAM that may be taken; absent where the RAM is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ram_budget_bytes: Option<i64>,
+    /// How long a video takes when everything is loaded; absent where nobody knows, and where it does not fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_s: Option<TimeRecord>,
+    /// How long the model takes to load before, when no file is in the page cache, seconds; absent where the disk is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load_s: Option<Span>,
     /// What binds: `encode`, `denoise`, `decode` or `ram`.
     pub binding: String,
     /// By how much it does not fit.
@@ -67,10 +80,32 @@ pub struct FitRecord {
     pub would_fit_with: Vec<String>,
 }
 
+/// How long a run takes, seconds.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeRecord {
+    /// At the fast end of what is known.
+    pub low: f64,
+    /// As expected.
+    pub expected: f64,
+    /// At the slow end.
+    pub high: f64,
+    /// `published` where it rests on published runs on this very card, else `estimate`.
+    pub origin: String,
+}
+
+impl From<&Time> for TimeRecord {
+    fn from(time: &Time) -> Self {
+        let Span { low, expected, high } = time.run;
+        Self { low, expected, high, origin: if time.is_published { "published" } else { "estimate" }.to_owned() }
+    }
+}
+
 impl From<&Fit> for FitRecord {
     fn from(fit: &Fit) -> Self {
         let [width, height, frames] = fit.workload.size.unwrap_or_default();
         let named = |phase: usize| PHASES[phase].to_owned();
+        let time = fit.time.as_ref().filter(|_| fit.fits() != Fits::No);
         let parts = |phase: usize| fit.phases[phase].iter().map(|part| (part.name.clone(), part.bytes)).collect();
         Self {
             model: fit.workload.model.clone(),
@@ -86,8 +121,13 @@ impl From<&Fit> for FitRecord {
             phases: (0..PHASES.len()).map(|phase| (named(phase), fit.allocated(phase))).collect(),
             parts: (0..PHASES.len()).map(|phase| (named(phase), parts(phase))).collect(),
             budget_bytes: fit.budget,
+            free_bytes: fit.free,
+            taken_by_others_bytes: fit.taken_by_others(),
+            spills: fit.spills,
             ram_bytes: fit.ram,
             ram_budget_bytes: fit.ram_budget,
+            time_s: time.map(TimeRecord::from),
+            load_s: time.and_then(|time| time.load),
             binding: fit.binding().to_owned(),
             shortfall_bytes: fit.shortfall(),
             would_fit_with: fit.would_fit_with.clone(),

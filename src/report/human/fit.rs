@@ -1,7 +1,7 @@
 //! What fits, for people: a table, and the budget of each phase as a bar.
 
 use crate::facts::units::show;
-use crate::fit::{Fit, Fits, PHASES};
+use crate::fit::{Fit, Fits, PHASES, Part, Span, Time};
 use crate::report::paint::Paint;
 use crate::report::table::Table;
 
@@ -14,7 +14,7 @@ const SHADES: [char; 5] = ['█', '▓', '▒', '░', '▚'];
 /// One line for each answer, and what would make the others fit.
 pub fn render(answers: &[Fit], paint: Paint) -> String {
     let mut table = Table::default();
-    table.row(["model", "video", "stack", "fits", "encode", "denoise", "decode", "of", "RAM", "binds"]);
+    table.row(["model", "video", "stack", "fits", "encode", "denoise", "decode", "of", "RAM", "time", "binds"]);
     for answer in answers {
         let binds = if answer.fits() == Fits::Yes { "" } else { answer.binding() };
         table.row([
@@ -27,6 +27,7 @@ pub fn render(answers: &[Fit], paint: Paint) -> String {
             gib(answer.reported(2)),
             gib(answer.budget),
             gib(answer.ram),
+            answer.time.as_ref().filter(|_| answer.fits() != Fits::No).map_or_else(String::new, time),
             binds.to_owned(),
         ]);
     }
@@ -35,33 +36,28 @@ pub fn render(answers: &[Fit], paint: Paint) -> String {
     let mut text = String::from("  GiB of VRAM in each phase, as the device reports it, of what may be taken\n\n");
     text += &format!("{}\n", paint.faint(lines.next().unwrap_or_default()));
     for (answer, line) in answers.iter().zip(lines) {
-        text += &match answer.fits() {
-            Fits::Yes => format!("{line}\n"),
-            Fits::Marginal => format!("{line}\n      {}\n", paint.faint(&advice(answer))),
-            Fits::No => format!("{}\n      {}\n", paint.red(line), paint.faint(&advice(answer))),
-        };
+        let line = if answer.fits() == Fits::No { paint.red(line) } else { line.to_owned() };
+        text += &format!("{line}\n");
+        remarks(answer).for_each(|remark| text += &format!("      {}\n", paint.faint(&remark)));
     }
     text
 }
 
 /// The budget of each phase as a bar, with what lies in it.
 pub fn budget(answer: &Fit, paint: Paint) -> String {
-    let title = format!("{} {} on {}", answer.workload.model, video(answer), answer.stack);
-    let mut text = format!("\n{}, {} may be taken\n", paint.bold(&title), with_unit(answer.budget));
+    let mut text = format!("\n{} {}\n", paint.bold(&title(answer)), verdict(answer));
     for (index, phase) in PHASES.iter().enumerate() {
-        let mut parts: Vec<(String, i64)> =
-            answer.phases[index].iter().map(|part| (part.name.clone(), part.bytes)).collect();
-        parts.push(("CUDA context".to_owned(), answer.context));
-        if index == 2 {
-            parts.push(("fragmentation, at worst".to_owned(), answer.fragmentation));
-        }
-        parts.retain(|(_, bytes)| *bytes > 0);
-        let total: i64 = parts.iter().map(|(_, bytes)| bytes).sum();
+        let parts = answer.taken(index);
+        let total: i64 = parts.iter().map(|part| part.bytes).sum();
         text += &format!("  {phase:<8} {} {}\n", bar(&parts, answer.budget, paint), with_unit(total));
-        for (number, (name, bytes)) in parts.iter().enumerate() {
-            let shade = SHADES[number % SHADES.len()];
-            text += &paint.faint(&format!("           {shade} {:>6} GiB  {name}\n", gib(*bytes)));
+        for (part, shade) in parts.iter().zip(SHADES.iter().cycle()) {
+            text += &paint.faint(&format!("           {shade} {:>6} GiB  {}\n", gib(part.bytes), part.name));
         }
+    }
+    if let Some(known) = &answer.time {
+        text += &format!("  takes {}", time(known));
+        text += &known.load.map_or_else(String::new, |load| format!(", and {} to load before", range(load)));
+        text.push('\n');
     }
     if !answer.settings.is_empty() {
         let settings = answer.settings.iter().map(|(name, value)| format!("{name} {}", show(value, None)));
@@ -70,15 +66,30 @@ pub fn budget(answer: &Fit, paint: Paint) -> String {
     text
 }
 
+/// What is asked: `ti2v-5b 1280x704x121 on diffusers`.
+pub fn title(answer: &Fit) -> String {
+    format!("{} {} on {}", answer.workload.model, video(answer), answer.stack)
+}
+
+/// Whether it fits, in words.
+pub fn verdict(answer: &Fit) -> String {
+    let word = match answer.fits() {
+        Fits::Yes => "fits",
+        Fits::Marginal => "fits marginally",
+        Fits::No => "does not fit",
+    };
+    format!("{word}; {} may be taken", with_unit(answer.budget))
+}
+
 // A bar in which the budget is marked; what is beyond it is red.
-fn bar(parts: &[(String, i64)], budget: i64, paint: Paint) -> String {
+fn bar(parts: &[Part], budget: i64, paint: Paint) -> String {
     let scale = |bytes: i64| (bytes.saturating_mul(WIDTH) / budget.max(1)).min(2 * WIDTH);
     let mut cells = String::new();
     let mut sum = 0;
-    for (number, (_, bytes)) in parts.iter().enumerate() {
+    for (part, shade) in parts.iter().zip(SHADES.iter().cycle()) {
         let from = scale(sum);
-        sum += bytes;
-        cells.extend((from..scale(sum)).map(|_| SHADES[number % SHADES.len()]));
+        sum += part.bytes;
+        cells.extend((from..scale(sum)).map(|_| shade));
     }
     let length = cells.chars().count() as i64;
     let inside: String = cells.chars().take(WIDTH as usize).collect();
@@ -100,6 +111,20 @@ fn word(fits: Fits) -> &'static str {
     }
 }
 
+// What is to be said below the line of an answer.
+fn remarks(answer: &Fit) -> impl Iterator<Item = String> {
+    let is_short_of_vram = answer.fits() != Fits::Yes && answer.binding() != "ram";
+    let spill = "Windows moves what is too much into the RAM without an error, and the run slows to a crawl";
+    let others = answer.taken_by_others();
+    let now = format!("not now: others use the card, and {} more must be free", with_unit(others));
+    let said = [
+        (answer.fits() != Fits::Yes).then(|| advice(answer)),
+        (answer.spills && is_short_of_vram).then(|| spill.to_owned()),
+        (others > 0).then_some(now),
+    ];
+    said.into_iter().flatten()
+}
+
 // `0.9 GiB short in decode; fits with 81 frames, or with 832x480`.
 fn advice(answer: &Fit) -> String {
     let short = with_unit(answer.shortfall());
@@ -117,10 +142,33 @@ fn advice(answer: &Fit) -> String {
     }
 }
 
+// `17–18 min`, and a word where it rests on no published run.
+fn time(time: &Time) -> String {
+    format!("{}{}", range(time.run), if time.is_published { "" } else { ", estimate" })
+}
+
+// In the unit of the longer one; one number where both are the same.
+fn range(span: Span) -> String {
+    let (unit, step) = match span.high {
+        high if high >= 2.0 * 3_600.0 => ("h", 3_600.0),
+        high if high >= 2.0 * 60.0 => ("min", 60.0),
+        _ => ("s", 1.0),
+    };
+    let shown = |seconds: f64| match seconds / step {
+        few if few < 10.0 && step > 1.0 => format!("{few:.1}"),
+        many => format!("{many:.0}"),
+    };
+    match (shown(span.low), shown(span.high)) {
+        (low, high) if low == high => format!("{low} {unit}"),
+        (low, high) => format!("{low}–{high} {unit}"),
+    }
+}
+
 fn gib(bytes: i64) -> String {
     format!("{:.1}", bytes as f64 / (1_i64 << 30) as f64)
 }
 
-fn with_unit(bytes: i64) -> String {
+/// Bytes as GiB with a digit after the point.
+pub fn with_unit(bytes: i64) -> String {
     format!("{} GiB", gib(bytes))
 }
