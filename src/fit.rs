@@ -31,7 +31,7 @@ pub const PHASES: [&str; 3] = ["encode", "denoise", "decode"];
 pub enum Fits {
     /// It does.
     Yes,
-    /// Only when memory does not fragment, or nothing else is on the card.
+    /// Only when memory does not fragment, when nothing else is on the card, or when an estimate was too high.
     Marginal,
     /// It does not.
     No,
@@ -84,6 +84,8 @@ pub struct Fit {
     pub context: i64,
     /// What may be lost to fragmentation before the decode, bytes.
     pub fragmentation: i64,
+    /// By how much denoising and the decode may take more or less, where the figures are estimates, bytes.
+    pub uncertainty: i64,
     /// VRAM that it may take, bytes.
     pub budget: i64,
     /// VRAM that it might take if nothing else were on the card, bytes.
@@ -137,34 +139,50 @@ impl Fit {
 
     /// Whether it fits.
     pub fn fits(&self) -> Fits {
-        let fragmented = self.peak().max(self.reported(2) + self.fragmentation);
         match () {
             () if self.ram_shortfall() > 0 => Fits::No,
-            () if fragmented <= self.budget => Fits::Yes,
-            () if self.peak() <= self.budget.max(self.card) => Fits::Marginal,
+            () if self.at_worst() <= self.budget => Fits::Yes,
+            () if self.at_best() <= self.budget.max(self.card) => Fits::Marginal,
             () => Fits::No,
         }
     }
 
     /// What binds: a phase, or `ram`.
     pub fn binding(&self) -> &'static str {
-        let decode_fragments = self.reported(2) + self.fragmentation > self.peak().max(self.budget);
         match () {
             () if self.peak() <= self.budget && self.ram_shortfall() > 0 => "ram",
-            () if decode_fragments && self.peak() <= self.budget => PHASES[2],
+            () if self.fragments() && self.peak() <= self.budget => PHASES[2],
+            // Only these two are estimated.
+            () if self.uncertainty > 0 && self.peak() <= self.budget => {
+                PHASES[if self.reported(2) + self.fragmentation > self.reported(1) { 2 } else { 1 }]
+            }
             () => PHASES[self.largest()],
         }
     }
 
-    /// By how much it does not fit, bytes; 0 where it does. Of a marginal one, what fragmentation or others may take.
+    /// By how much it does not fit, bytes; 0 where it does. Of a marginal one, what it may lack at worst.
     pub fn shortfall(&self) -> i64 {
-        let vram = self.peak().max(self.reported(2) + self.fragmentation) - self.budget;
         match (self.fits(), self.peak() > self.budget) {
             (Fits::Yes, _) => 0,
-            (Fits::Marginal, false) => vram,
+            (Fits::Marginal, false) => self.at_worst() - self.budget,
             (_, true) => self.peak() - self.budget,
             (_, false) => self.ram_shortfall(),
         }
+    }
+
+    /// Whether the decode fits only when memory does not fragment.
+    pub fn fragments(&self) -> bool {
+        self.reported(2) + self.fragmentation > self.peak().max(self.budget)
+    }
+
+    // Peak with all that may be lost or was estimated too low; of the weights that encode, the sizes are known.
+    fn at_worst(&self) -> i64 {
+        let estimated = self.reported(1).max(self.reported(2) + self.fragmentation) + self.uncertainty;
+        estimated.max(self.reported(0))
+    }
+
+    fn at_best(&self) -> i64 {
+        (self.reported(1).max(self.reported(2)) - self.uncertainty).max(self.reported(0))
     }
 
     /// What others must free before it fits, bytes, as the memory is used now; 0 where it fits now, or never does.
@@ -207,6 +225,7 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
         phases: [parts(0)?, parts(1)?, parts(2)?],
         context: bytes(&stack.context)?,
         fragmentation: stack.fragmentation.as_ref().map_or(Ok(0), bytes)?,
+        uncertainty: stack.uncertainty.as_ref().map_or(Ok(0), bytes)?,
         budget: bytes(&stack.budget)?,
         card: bytes(&stack.card)?,
         ram: bytes(&stack.ram)?,
@@ -262,7 +281,7 @@ impl Search<'_> {
     fn changes(&self) -> Vec<String> {
         let answer = self.answer;
         let mut changes = Vec::new();
-        if answer.fits() == Fits::Marginal && answer.peak() <= answer.budget {
+        if answer.fits() == Fits::Marginal && answer.fragments() && answer.peak() <= answer.budget {
             changes.extend(self.whole_segments());
         }
         if answer.peak() > answer.budget && answer.peak() <= answer.card {

@@ -1,5 +1,11 @@
 //! `fit`: its sums are those that the settings follow from, its verdict is that of the plan, and what it proposes fits.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may panic and speak"
+)]
 
 mod common;
 
@@ -47,6 +53,7 @@ fn it_says_what_the_plan_says() {
     });
     let [yes, marginal, no] = counts.reduce(|| [0; 3], |one, other| [0, 1, 2].map(|i| one[i] + other[i]));
     assert!(yes + marginal + no > 600);
+    eprintln!("{yes} fit, {marginal} fit marginally, {no} do not");
     // A model that says marginal to everything is useless.
     assert!(marginal * 20 < yes + no, "{yes} fit, {marginal} marginally, {no} do not");
 }
@@ -164,7 +171,9 @@ fn a_card_that_cannot_be_told_is_asked_for() {
     fit(&["--gpu", "RTX 4O90"]).expect(2).says("did you mean `RTX 4090`?");
     fit(&["--gpu", "L4", "--facts", "x.yaml"]).expect(2).says("a saved one was named too");
     fit(&["--fact", "gpus=0"]).expect(2).says("nobody can tell what fits");
-    fit(&["--gpu", "L4", "--stack", "comfy"]).expect(2).says("there are diffusers, official");
+    fit(&["--gpu", "L4", "--stack", "comfy"])
+        .expect(2)
+        .says("there are comfyui, diffusers, lightx2v, official, wan2gp");
     fit(&["--gpu", "L4", "--model", "t2v-1b"]).expect(2).says("did you mean `t2v-14b`?");
     fit(&["--gpu", "L4", "--size", "1280"]).expect(2).says("is not WIDTHxHEIGHT");
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use wan22_policy::engine;
 use wan22_policy::facts::file::override_fact;
 use wan22_policy::facts::{Facts, Origin, cards};
-use wan22_policy::fit::{Time, ask};
+use wan22_policy::fit::{Fits, Time, ask};
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -168,6 +168,42 @@ fn steps_of_another_stack_lie_in_the_range() {
         let (low, high) = (step(whole.run.low, less.run.low), step(whole.run.high, less.run.high));
         assert!((low..=high).contains(&published), "{gpu}: {published} s a step, not {low:.1} to {high:.1} s");
     }
+}
+
+/// What others published of stacks that estimates stand for.
+#[test]
+fn published_runs_of_other_stacks_are_told() {
+    let fit = |stack: &str, vram: &str, ram: &str, workload: &str| {
+        let mut facts = machine("RTX 4090", workload);
+        for fact in [format!("gpu.vram.total={vram}"), format!("ram.total={ram}")] {
+            override_fact(&mut facts, &fact).unwrap();
+        }
+        let stack = POLICIES.stacks.iter().find(|known| known.id == stack).unwrap();
+        ask(&POLICIES, stack, &facts, &question(BTreeMap::new())).unwrap()
+    };
+    // ModelTC/LightX2V docs/EN/source/getting_started/benchmark_source.md: RTX 4090, Wan2.1 I2V-14B; GB as nvidia-smi has them.
+    for (stack, size, gb, within) in [
+        ("wan2gp", "832x480x81", 20.0, 0.08),
+        ("lightx2v", "832x480x81", 12.0, 0.05),
+        ("lightx2v", "1280x720x81", 18.0, 0.05),
+    ] {
+        let told = fit(stack, "24564MiB", "64GiB", &format!("i2v-14b:{size}")).peak() as f64 / 1e9;
+        assert!((told / gb - 1.0).abs() < within, "{stack} {size}: {told:.1} GB, and {gb} were published");
+    }
+    let fits = |stack: &str, vram: &str, ram: &str, workload: &str| fit(stack, vram, ram, workload).fits();
+    assert_ne!(fits("wan2gp", "24564MiB", "64GiB", "i2v-14b:1280x720x81"), Fits::Yes, "ran out of memory there");
+    assert_ne!(fits("wan2gp", "8188MiB", "64GiB", "t2v-14b:832x480x81"), Fits::No, "Wan-Video/Wan2.1#142");
+    assert_eq!(fits("wan2gp", "12282MiB", "64GiB", "t2v-14b:832x480x129"), Fits::Yes, "Wan-Video/Wan2.1#142");
+    assert_ne!(
+        fits("lightx2v", "8188MiB", "16GiB", "i2v-14b:1280x720x81"),
+        Fits::No,
+        "its README: 8 GB and 16 GB of RAM"
+    );
+    assert_eq!(
+        fits("comfyui", "8188MiB", "32GiB", "ti2v-5b:1280x704x121"),
+        Fits::Yes,
+        "docs.comfy.org, Wan2.2: fits on 8 GB"
+    );
 }
 
 /// Everything in the tables ran.

@@ -413,6 +413,7 @@ impl FileCompiler<'_> {
         let spills = errors.keep(self.spills(entry, &base));
         let mut own = |text: &str, key: &str| errors.keep(bytes(text, &format!("{base}/{key}"), key));
         let fragmentation = entry.fragmentation.as_ref().and_then(|text| own(text, "fragmentation"));
+        let uncertainty = entry.uncertainty.as_ref().and_then(|text| own(text, "uncertainty"));
         let sizes = [
             (&entry.context, "context"),
             (&entry.ram, "ram"),
@@ -428,21 +429,11 @@ impl FileCompiler<'_> {
             return Err(errors.0);
         };
         let (id, why, time) = (entry.id.clone(), entry.why.clone(), time.flatten());
-        Ok(Stack {
-            id,
-            why,
-            settings,
-            phases,
-            context,
-            fragmentation,
-            ram,
-            budget,
-            card,
-            ram_budget,
-            free,
-            spills,
-            time,
-        })
+        #[rustfmt::skip]
+        let stack = Stack {
+            id, why, settings, phases, context, fragmentation, uncertainty, ram, budget, card, ram_budget, free, spills, time,
+        };
+        Ok(stack)
     }
 
     fn spills(&self, entry: &StackEntry, base: &str) -> Result<Expr, Vec<Finding>> {

@@ -110,6 +110,8 @@ pub struct Stack {
     pub context: Expr,
     /// What may be lost to fragmentation before the decode.
     pub fragmentation: Option<Expr>,
+    /// By how much denoising and the decode may take more or less.
+    pub uncertainty: Option<Expr>,
     /// RAM that the run takes.
     pub ram: Expr,
     /// VRAM that it may take.

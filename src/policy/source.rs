@@ -194,6 +194,9 @@ pub struct StackEntry {
     /// What may be lost to fragmentation before the decode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fragmentation: Option<String>,
+    /// By how much denoising and the decode may take more or less, where that is an estimate: what fits only at best fits marginally.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<String>,
     /// RAM that the run takes.
     pub ram: String,
     /// VRAM that it may take.

@@ -48,6 +48,8 @@ pub struct FitRecord {
     pub device_peak_bytes: i64,
     /// What may be lost to fragmentation before the decode.
     pub fragmentation_bytes: i64,
+    /// By how much denoising and the decode may take more or less, where the figures of the stack are estimates.
+    pub uncertainty_bytes: i64,
     /// Peak of each phase as the allocator counts it.
     pub phases: BTreeMap<String, i64>,
     /// What lies on the GPU in each phase, by name.
@@ -118,6 +120,7 @@ impl From<&Fit> for FitRecord {
             peak_bytes: fit.allocated(fit.largest()),
             device_peak_bytes: fit.peak(),
             fragmentation_bytes: fit.fragmentation,
+            uncertainty_bytes: fit.uncertainty,
             phases: (0..PHASES.len()).map(|phase| (named(phase), fit.allocated(phase))).collect(),
             parts: (0..PHASES.len()).map(|phase| (named(phase), parts(phase))).collect(),
             budget_bytes: fit.budget,

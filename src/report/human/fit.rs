@@ -130,6 +130,10 @@ fn advice(answer: &Fit) -> String {
     let short = with_unit(answer.shortfall());
     let lacks = match (answer.fits(), answer.binding()) {
         (_, "ram") => format!("{short} short of RAM"),
+        (Fits::Marginal, _) if answer.uncertainty > 0 => {
+            let range = with_unit(answer.uncertainty);
+            format!("the figures of this stack are estimates, and {range} more or less decide")
+        }
         (Fits::Marginal, _) if answer.peak() <= answer.budget => {
             format!("fragmentation may take {short} more than there is")
         }
