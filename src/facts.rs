@@ -125,6 +125,16 @@ impl Facts {
         self.facts.retain(|known, _| !is_at_or_below(known, name));
     }
 
+    /// Records of another thing what is recorded of one: `gpus[0]` → `gpus[1]`.
+    pub fn repeat(&mut self, name: &str, other: &str) {
+        let same = |(known, fact): (&String, &Fact)| {
+            let below = known.strip_prefix(name).filter(|_| is_at_or_below(known, name))?;
+            Some((format!("{other}{below}"), fact.clone()))
+        };
+        let repeated: Vec<(String, Fact)> = self.facts.iter().filter_map(same).collect();
+        self.facts.extend(repeated);
+    }
+
     /// The fact, when something was recorded for this very name. `gpu.x` reads the selected device.
     pub fn get(&self, name: &str) -> Option<&Fact> {
         match name.strip_prefix("gpu.") {

@@ -58,6 +58,30 @@ fn it_says_what_the_plan_says() {
     assert!(marginal * 20 < yes + no, "{yes} fit, {marginal} marginally, {no} do not");
 }
 
+/// On several GPUs the parts of the first one are what the vendor's tables were held against.
+#[test]
+fn shards_are_shown_as_they_are_proved() {
+    let whole = expression("official_device_peak(ranks(), true, false)");
+    let as_of = common::AS_OF.parse().unwrap();
+    let mut asked = 0;
+    for machine in CORPUS.machines.iter().filter(|machine| machine.facts.count("gpus").unwrap_or(0) > 1) {
+        for answer in machine.answers(&POLICIES, as_of) {
+            let name = format!("{} with {}", machine.name, answer.workload);
+            let question = question(Default::default());
+            let Ok(fit) = ask(&POLICIES, stack("official-fsdp"), &answer.facts, &question) else { continue };
+            let evaluation = evaluation(&POLICIES, &answer.facts, &answer.plan);
+            assert_eq!(evaluation.eval(&whole, &[]).unwrap(), Value::from(fit.peak()), "{name}");
+            let smallest = (0..machine.facts.count("gpus").unwrap())
+                .filter_map(|gpu| answer.facts.value(&format!("gpus[{gpu}].vram.total"))?.as_i64())
+                .min()
+                .unwrap();
+            assert!(fit.budget < smallest && fit.card <= smallest, "{name}: the smallest GPU binds");
+            asked += 1;
+        }
+    }
+    assert!(asked > 50, "{asked}");
+}
+
 /// What is said to make it fit makes it fit.
 #[test]
 fn what_it_proposes_fits() {
@@ -173,8 +197,10 @@ fn a_card_that_cannot_be_told_is_asked_for() {
     fit(&["--fact", "gpus=0"]).expect(2).says("nobody can tell what fits");
     fit(&["--gpu", "L4", "--stack", "comfy"])
         .expect(2)
-        .says("there are comfyui, diffusers, lightx2v, official, wan2gp");
+        .says("there are comfyui, diffusers, lightx2v, official, official-fsdp, wan2gp");
     fit(&["--gpu", "L4", "--model", "t2v-1b"]).expect(2).says("did you mean `t2v-14b`?");
+    fit(&["--gpus", "2"]).expect(2).says("of the card that --gpu or --vram names");
+    fit(&["--gpu", "L4", "--gpus", "4", "--ram", "64GiB"]).expect(0).says("4 x NVIDIA L4 (");
     fit(&["--gpu", "L4", "--size", "1280"]).expect(2).says("is not WIDTHxHEIGHT");
 }
 

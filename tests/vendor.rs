@@ -156,6 +156,26 @@ fn published_times_lie_in_the_range() {
     assert!(median < 0.1, "{:.1} % in the middle", median * 100.0);
 }
 
+/// Of several GPUs too, where the range says that they wait for each other by nobody knows how much.
+#[test]
+fn published_times_of_shards_lie_in_the_range() {
+    let tables = tables();
+    let stack = POLICIES.stacks.iter().find(|known| known.id == "official-fsdp").unwrap();
+    let mut rows = 0;
+    for row in tables.iter().flat_map(|table| &table.rows).filter(|row| row.fsdp) {
+        let Some(published) = row.time else { continue };
+        let mut facts = machine(&row.gpu, &format!("{}:{}", row.model, row.size));
+        (1..row.ranks).for_each(|gpu| facts.repeat("gpus[0]", &format!("gpus[{gpu}]")));
+        facts.know("gpus", row.ranks, Origin::User);
+        facts.know("workload.steps", row.steps, Origin::User);
+        let time = ask(&POLICIES, stack, &facts, &question(BTreeMap::new())).unwrap().time.unwrap();
+        let range = time.run.low..=time.run.high;
+        assert!(range.contains(&published) && !time.is_published, "{}: {published} s, not {:?}", row.name(), time.run);
+        rows += 1;
+    }
+    assert!(rows > 40, "{rows}");
+}
+
 /// Steps in diffusers that the vendor's tables know nothing of, one of them on a card without published runs.
 #[test]
 fn steps_of_another_stack_lie_in_the_range() {

@@ -87,6 +87,10 @@ pub struct Fit {
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Machine")]
     vram: Option<i64>,
 
+    /// So many of that card
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16), help_heading = "Machine")]
+    gpus: u8,
+
     /// The RAM of that machine
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Machine")]
     ram: Option<i64>,
@@ -216,6 +220,9 @@ impl Fit {
         let mut overrides = self.machine.overrides.clone();
         overrides.extend(self.ram.map(|bytes| format!("ram.total={bytes}")));
         let (mut facts, table) = match (&self.gpu, self.vram) {
+            (None, None) if self.gpus > 1 => {
+                return Err(CliError::usage("--gpus says how many there are of the card that --gpu or --vram names"));
+            }
             (None, None) => self.machine.gather_with_cards(&self.root, &self.policies)?,
             _ if !self.machine.is_live() => {
                 return Err(CliError::usage("--gpu and --vram describe a machine, and a saved one was named too"));
@@ -235,6 +242,10 @@ impl Fit {
             }
         };
         complete(&mut facts, self.machine.gpu_index, &overrides, &table)?;
+        (1..usize::from(self.gpus)).for_each(|index| facts.repeat("gpus[0]", &format!("gpus[{index}]")));
+        if self.gpus > 1 {
+            facts.know("gpus", self.gpus, Origin::User);
+        }
         Ok(facts)
     }
 

@@ -110,15 +110,19 @@ fn cpu_list(items: &[Value]) -> Option<String> {
 /// The machine in a few words: `NVIDIA L4 (22.49 GiB), 2 cores of AMD EPYC, 24 GiB RAM, Debian 12`.
 pub fn summary(facts: &Facts) -> String {
     let text = |fact: &str| facts.value(fact).and_then(Value::as_str);
-    let mut parts: Vec<String> = (0..facts.count("gpus").unwrap_or(0))
-        .map(|index| {
-            let name = text(&format!("gpus[{index}].name")).unwrap_or("a GPU without a name").to_owned();
-            match facts.value(&format!("gpus[{index}].vram.total")) {
-                Some(vram) => format!("{name} ({})", show(vram, Some(Unit::Bytes))),
-                None => name,
-            }
-        })
-        .collect();
+    let card = |index: usize| {
+        let name = text(&format!("gpus[{index}].name")).unwrap_or("a GPU without a name").to_owned();
+        match facts.value(&format!("gpus[{index}].vram.total")) {
+            Some(vram) => format!("{name} ({})", show(vram, Some(Unit::Bytes))),
+            None => name,
+        }
+    };
+    let cards: Vec<String> = (0..facts.count("gpus").unwrap_or(0)).map(card).collect();
+    let named = |same: &[String]| match same {
+        [one] => one.clone(),
+        several => format!("{} x {}", several.len(), several[0]),
+    };
+    let mut parts: Vec<String> = cards.chunk_by(|one, next| one == next).map(named).collect();
     match facts.count("gpus") {
         Some(0) => parts.push("No GPU".to_owned()),
         None => parts.push("A machine whose GPUs are unknown".to_owned()),

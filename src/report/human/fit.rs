@@ -54,7 +54,7 @@ pub fn budget(answer: &Fit, paint: Paint) -> String {
             text += &paint.faint(&format!("           {shade} {:>6} GiB  {}\n", gib(part.bytes), part.name));
         }
     }
-    if let Some(known) = &answer.time {
+    if let Some(known) = answer.time.as_ref().filter(|_| answer.fits() != Fits::No) {
         text += &format!("  takes {}", time(known));
         text += &known.load.map_or_else(String::new, |load| format!(", and {} to load before", range(load)));
         text.push('\n');
