@@ -26,7 +26,7 @@ fn stack(id: &str) -> &'static Stack {
 #[test]
 fn it_says_what_the_plan_says() {
     let phases =
-        ["encode_peak(layout())", "denoise_peak(layout())", "decode_peak(layout(), chosen_pixels())"].map(expression);
+        ["encode_peak(layout())", "denoise_peak(layout())", "decode_peak(layout(), chosen_tile())"].map(expression);
     let official = expression("official_device_peak(1, false, official_t5_cpu())");
     let as_of = common::AS_OF.parse().unwrap();
     let counts = CORPUS.machines.par_iter().map(|machine| {

@@ -101,7 +101,7 @@ fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<(&'static str, 
         ),
         ("overlap-inside-the-tile", REFERENCE, USUAL, vec![("vae.tile_overlap", json!(0))]),
         ("tiles-cut-the-frame", REFERENCE, USUAL, vec![("vae.tiling", json!(true)), ("vae.tile_size", json!(1280))]),
-        ("whole-frames-fit", REFERENCE, USUAL, vec![("vae.tiling", json!(false))]),
+        ("whole-frames-fit", "fake-t4-15g-28g-win-tcc", USUAL, vec![("vae.tiling", json!(false))]),
         ("threads-on-allowed-cpus", "rtx-3060-12g-32g", USUAL, vec![("threads.workers", json!(64))]),
         (
             "threads-in-the-quota",

@@ -1,0 +1,110 @@
+//! The memory that policies predict of diffusers, against its own code under FakeTensorMode (`../benches/simulate/rows.yaml`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may panic and speak"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{POLICIES, expression, question};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wan22_policy::engine::{evaluate, evaluation};
+use wan22_policy::facts::file::override_fact;
+use wan22_policy::facts::workload::Workload;
+use wan22_policy::facts::{Facts, Origin};
+use wan22_policy::settings::SETTINGS;
+
+#[derive(Deserialize)]
+struct Table {
+    rows: Vec<Row>,
+}
+
+/// The peak of one phase of one component.
+#[derive(Deserialize)]
+struct Row {
+    model: String,
+    phase: String,
+    width: i64,
+    height: i64,
+    frames: i64,
+    /// Edge of a tile, px; 0 is the whole frame.
+    tile: i64,
+    dtype: String,
+    weights_bytes: f64,
+    activation_peak_bytes: f64,
+}
+
+impl Row {
+    fn name(&self) -> String {
+        let Self { model, phase, width, height, frames, tile, dtype, .. } = self;
+        format!("{model} {phase} {width}x{height}x{frames}, tile {tile}, {dtype}")
+    }
+
+    /// A model that has the component; `None` of components that no phase of a plan has by itself.
+    fn of_model(&self) -> Option<&str> {
+        match self.model.as_str() {
+            "vae-2.2" => Some("ti2v-5b"),
+            "vae-2.1" | "umt5-xxl" => Some("t2v-a14b"),
+            "clip-vit-h" => None,
+            transformer => Some(transformer),
+        }
+    }
+
+    /// What the policies say that its phase takes.
+    fn expression(&self) -> Option<&'static str> {
+        match self.phase.as_str() {
+            // No plan computes in fp32 on a GPU, and activation_bytes are those of 16 bits.
+            "denoise" if self.dtype == "fp32" => None,
+            "denoise" => Some("dit_bytes(layout()) + denoise_activations()"),
+            "decode" => Some("vae_bytes() + decoding(chosen_tile())"),
+            _ => None,
+        }
+    }
+
+    /// Predicted over simulated, less one.
+    fn error(&self) -> Option<f64> {
+        let expression = expression(self.expression()?);
+        let workload = format!("{}:{}x{}x{}", self.of_model()?, self.width, self.height, self.frames);
+        // A card that computes in every type and holds everything, so that only the pins decide.
+        let mut facts = Facts::new("not asked");
+        for fact in ["gpu.compute_capability=9.0", "gpu.vram.total=141GiB", "ram.total=512GiB"] {
+            override_fact(&mut facts, fact).unwrap();
+        }
+        workload.parse::<Workload>().unwrap().record(&mut facts);
+        facts.know("workload.goal", "balanced", Origin::User);
+        let pins = [
+            ("dit.dtype", json!(self.dtype)),
+            ("vae.dtype", json!(self.dtype)),
+            ("vae.tiling", json!(self.tile > 0)),
+            ("vae.tile_size", json!(if self.tile > 0 { self.tile } else { 1024 })),
+        ];
+        let pins: BTreeMap<usize, Value> =
+            pins.map(|(name, value)| (SETTINGS.index(name).unwrap(), value)).into_iter().collect();
+        let plan = evaluate(&POLICIES, &facts, &question(pins));
+        let predicted = evaluation(&POLICIES, &facts, &plan).eval(&expression, &[]).unwrap().as_f64().unwrap();
+        Some(predicted / (self.weights_bytes + self.activation_peak_bytes) - 1.0)
+    }
+}
+
+#[test]
+fn simulated_peaks_are_predicted() {
+    let table: Table = serde_yaml::from_str(include_str!("../benches/simulate/rows.yaml")).unwrap();
+    let errors: Vec<(f64, String)> = table.rows.iter().filter_map(|row| Some((row.error()?, row.name()))).collect();
+    let mut sizes: Vec<f64> = errors.iter().map(|(error, _)| error.abs()).collect();
+    sizes.sort_by(f64::total_cmp);
+    let (middle, most) = (sizes[sizes.len() / 2], sizes.last().unwrap());
+    eprintln!("{} rows: {:.1} % in the middle, {:.1} % at most", sizes.len(), middle * 100.0, most * 100.0);
+    let wrong: Vec<String> = errors
+        .iter()
+        .filter(|(error, _)| error.abs() > 0.05)
+        .map(|(error, name)| format!("{name}: {:+.1} %", error * 100.0))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(sizes.len() >= 60 && middle < 0.02, "{} rows, {:.1} % in the middle", sizes.len(), middle * 100.0);
+}
