@@ -123,6 +123,49 @@ fn a_layout_of_ones_own_is_asked_about() {
     insta::assert_snapshot!("fit-why", all.out);
 }
 
+/// Under `goal: speed` 8 bits keep a transformer on the card that would otherwise wait for its blocks, and only there.
+#[test]
+fn what_is_favoured_moves_the_trade() {
+    let project = Project::empty();
+    let fit = |goal: &str, size: &str| {
+        let asked =
+            ["fit", "--no-site", "--gpu", "RTX 4090", "--ram", "64GiB", "--model", "t2v-14b", "--format", "json"];
+        project.run(&[&asked[..], &["--goal", goal, "--size", size]].concat()).expect(0).json("fit")["fit"][0].clone()
+    };
+    let [fast, whole] = ["speed", "balanced"].map(|goal| fit(goal, "448x256x17"));
+    assert_eq!(
+        (&fast["settings"]["offload.dit"], &fast["settings"]["dit.quant_scheme"]),
+        (&"none".into(), &"fp8".into())
+    );
+    assert_eq!(
+        (&whole["settings"]["offload.dit"], &whole["settings"]["dit.quant_scheme"]),
+        (&"block".into(), &"none".into())
+    );
+    assert!(fast["time_s"]["expected"].as_f64() < whole["time_s"]["expected"].as_f64(), "{fast} {whole}");
+    assert_eq!(fit("speed", "1280x720x81")["settings"]["dit.quant_scheme"], "none", "computing is the slower part");
+    let least = fit("memory", "832x480x81");
+    assert!(least["peak_bytes"].as_i64() < fit("balanced", "832x480x81")["peak_bytes"].as_i64(), "{least}");
+}
+
+/// A type of GGUF files is never chosen; asked about, it takes what such files have for each weight.
+#[test]
+fn a_gguf_file_is_asked_about() {
+    let project = Project::empty();
+    let fit = |more: &[&str]| {
+        let asked = ["fit", "--no-site", "--gpu", "RTX 4080", "--model", "t2v-14b", "--format", "json"];
+        project.run(&[&asked[..], &["--size", "832x480x81"], more].concat()).expect(0).json("fit")["fit"][0].clone()
+    };
+    let transformer = |answer: &Value| answer["parts"]["denoise"]["transformer"].as_f64().unwrap();
+    let kept = ["--ram", "64GiB", "--set", "offload.dit=none", "--set"];
+    let [whole, small] =
+        ["none", "Q4_K_M"].map(|quant| fit(&[&kept[..], &[&format!("dit.quant_scheme={quant}")]].concat()));
+    assert!((transformer(&small) / transformer(&whole) - 5.5 / 16.0).abs() < 0.001, "5.5 of 16 bits a weight");
+    assert_eq!((&whole["fits"], &small["fits"]), (&"no".into(), &"yes".into()));
+    let [plain, gguf] = [&["--ram", "16GiB"][..], &["--ram", "16GiB", "--set", "dit.quant_scheme=Q4_K_M"]]
+        .map(|more| fit(&[more, &["--stack", "wan2gp"]].concat()));
+    assert_eq!((&plain["binding"], &gguf["fits"]), (&"ram".into(), &"yes".into()), "{plain} {gguf}");
+}
+
 #[test]
 fn the_budget_is_drawn() {
     let project = Project::empty();

@@ -26,7 +26,7 @@ const MAX_FILE: u64 = 64 << 20;
 #[command(next_help_heading = "Machine")]
 pub struct MachineOptions {
     /// A saved machine in place of this one, as `facts --save` writes it; `-` reads it from standard input
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "machine", value_name = "FILE")]
     facts: Option<PathBuf>,
 
     /// Override one fact, such as gpu.vram.total=12GiB, cpu.quota=2 or gpus=0; VALUE may be `unknown`
