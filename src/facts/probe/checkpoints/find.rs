@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::header::printable;
+use super::header::{Fault, printable};
 
 /// Most entries of folders that are looked at. A large installation without its Python has some thousands.
 const MAX_ENTRIES: usize = 100_000;
@@ -83,10 +83,8 @@ pub struct Found {
     pub files: Vec<Candidate>,
     /// Folders from the root, with `/`, printable.
     pub folders: BTreeSet<String>,
-    /// Links whose file is not there, from the root.
-    pub dangling: Vec<String>,
-    /// What was not looked into, and why: clauses to stand after a name.
-    pub passed: Vec<(String, String)>,
+    /// What was not looked into, from the root, and why.
+    pub passed: Vec<(String, Fault)>,
 }
 
 /// Searches a folder until a moment.
@@ -103,7 +101,7 @@ pub fn search(root: &Path, until: Instant) -> Result<Found, String> {
     let mut entries = 0;
     while let Some((path, shown, depth)) = search.queue.pop_front() {
         let Ok(listed) = fs::read_dir(&path) else {
-            search.found.passed.push((shown, "is a folder that cannot be listed".to_owned()));
+            search.pass(shown, "is a folder that cannot be listed");
             continue;
         };
         let mut names: Vec<_> = listed.flatten().take(MAX_ENTRIES - entries).collect();
@@ -117,10 +115,7 @@ pub fn search(root: &Path, until: Instant) -> Result<Found, String> {
         if entries >= MAX_ENTRIES || search.found.files.len() >= MAX_FILES || Instant::now() > until {
             let left = search.queue.len();
             if left > 0 || entries >= MAX_ENTRIES {
-                search
-                    .found
-                    .passed
-                    .push((String::new(), format!("is too large to be searched whole: {left} folders are left")));
+                search.pass(".".to_owned(), format!("is too large to be searched whole: {left} folders are left"));
             }
             break;
         }
@@ -139,6 +134,10 @@ struct Search {
 }
 
 impl Search {
+    fn pass(&mut self, shown: String, why: impl Into<String>) {
+        self.found.passed.push((shown, Fault::Unread(why.into())));
+    }
+
     fn entry(&mut self, folder: &Path, shown_folder: &str, depth: usize, entry: &fs::DirEntry) {
         let own = entry.file_name();
         let own = own.to_string_lossy();
@@ -151,15 +150,17 @@ impl Search {
                 Ok(real) if real.starts_with(&self.root) => path = real,
                 Ok(real) => {
                     if kind.is_some() || real.is_dir() && !is_skipped(&own) {
-                        let why = "is a link that leads out of the installation";
-                        self.found.passed.push((shown, why.to_owned()));
+                        self.pass(shown, "is a link that leads out of the installation");
                     }
                     return;
                 }
                 Err(error) if kind.is_some() => {
                     match error.kind() {
-                        std::io::ErrorKind::NotFound => self.found.dangling.push(shown),
-                        _ => self.found.passed.push((shown, format!("is a link that cannot be followed: {error}"))),
+                        std::io::ErrorKind::NotFound => {
+                            let what = "is a link, and its file is not there".to_owned();
+                            self.found.passed.push((shown, Fault::Incomplete(what)));
+                        }
+                        _ => self.pass(shown, format!("is a link that cannot be followed: {error}")),
                     }
                     return;
                 }
@@ -178,7 +179,7 @@ impl Search {
                     let folder = shown_folder.to_owned();
                     self.found.files.push(Candidate { path, folder, name, kind });
                 }
-                false => self.found.passed.push((shown, "is no regular file".to_owned())),
+                false => self.pass(shown, "is no regular file"),
             }
         }
     }

@@ -157,7 +157,7 @@ impl<R: Read + Seek> Reader<R> {
 
     // Goes on by so many bytes, when they are there and a header may have them.
     fn pass(&mut self, bytes: u64) -> Result<(), Fault> {
-        let to = self.at.checked_add(bytes).unwrap_or(u64::MAX);
+        let to = self.at.saturating_add(bytes);
         if to > self.length {
             return Err(match bytes > MAX_HEADER {
                 true => Fault::at(self.at, format!("{bytes} bytes are said to follow, and the file ends before")),

@@ -79,9 +79,9 @@ impl Index {
     }
 }
 
-// Whether it is the name of a file, and no path.
+// Whether it is the name of a file, and no path. No file system has longer ones.
 fn is_name(shard: &str) -> bool {
-    !shard.is_empty() && !matches!(shard, "." | "..") && !shard.contains(['/', '\\', ':', '\0'])
+    (1..=255).contains(&shard.len()) && !matches!(shard, "." | "..") && !shard.contains(['/', '\\', ':', '\0'])
 }
 
 impl<'de> Deserialize<'de> for WeightMap {
