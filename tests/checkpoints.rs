@@ -124,6 +124,17 @@ fn what_tensors_do_not_tell_is_unknown() {
 }
 
 #[test]
+fn the_name_of_the_root_tells_as_those_below_it_do() {
+    let root = Root::new();
+    safetensors(&root.path("Wan2.1-T2V-14B/model.safetensors"), &A14B.official(), "F32", 4);
+    let facts = checkpoints::probe(&root.path("Wan2.1-T2V-14B"));
+    assert_eq!(
+        (&model(&facts, 0)["name"], &model(&facts, 0)["file"]),
+        (&json!("t2v-14b"), &json!("model.safetensors"))
+    );
+}
+
+#[test]
 fn two_experts_in_a_pipeline_of_diffusers_are_told_apart() {
     let root = Root::new();
     for folder in ["transformer", "transformer_2"] {

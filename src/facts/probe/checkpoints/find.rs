@@ -79,6 +79,8 @@ pub fn beside(folder: &str, name: &str) -> String {
 /// What was found, and what was passed by.
 #[derive(Debug, Default)]
 pub struct Found {
+    /// Name of the folder that was searched; empty for `/`.
+    pub root: String,
     /// By folder and name.
     pub files: Vec<Candidate>,
     /// Folders from the root, with `/`, printable.
@@ -97,6 +99,7 @@ pub fn search(root: &Path, until: Instant) -> Result<Found, String> {
     fs::read_dir(&root).map_err(cannot)?;
     let mut search =
         Search { found: Found::default(), seen: BTreeSet::from([root.clone()]), queue: VecDeque::new(), root };
+    search.found.root = search.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     search.queue.push_back((search.root.clone(), String::new(), 0));
     let mut entries = 0;
     while let Some((path, shown, depth)) = search.queue.pop_front() {

@@ -28,7 +28,7 @@ pub struct Part {
 /// What the name of a file and of the folders around it say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Place<'a> {
-    /// From the root, with `/`.
+    /// From the root, whose name comes first, with `/`.
     pub path: &'a str,
     /// Whether a folder `transformer_2` stands beside its folder, as in a pipeline of diffusers with two experts.
     pub has_second: bool,

@@ -78,7 +78,8 @@ impl<'a> Set<'a> {
         }
         let second = self.folder.strip_suffix("transformer").map(|above| format!("{above}transformer_2"));
         let has_second = second.is_some_and(|second| found.folders.contains(&second));
-        recognise::named(&self.tensors, Place { path: &self.file, has_second })
+        let path = beside(&found.root, &self.file);
+        recognise::named(&self.tensors, Place { path: &path, has_second })
     }
 
     fn model(self, found: &Found) -> Option<Model> {
