@@ -1,8 +1,8 @@
 //! What the probes see of one machine, this one or one that was saved, and the facts that follow.
 //!
 //! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml`, `topology.xml` (as hwloc writes it,
-//! or `topology.txt`: why it did not), `installation.yaml` (packages, checkpoints and disk) and `root/` (the kernel's files that were
-//! read). Nothing in it tells whose machine it was.
+//! or `topology.txt`: why it did not), `installation.yaml` (packages, checkpoints and disk) and `root/` (the kernel's files
+//! that were read). Nothing in it tells whose machine it was.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
