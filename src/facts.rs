@@ -35,6 +35,8 @@ pub enum Origin {
     Lscpu,
     /// Metadata of installed packages.
     Installed,
+    /// The headers of checkpoints on disk.
+    Checkpoint,
     /// A table in the policies (compute capability by PCI device id, say).
     Table,
     /// A facts file, where it names no finer origin.
@@ -52,6 +54,7 @@ impl fmt::Display for Origin {
             Self::Hwloc => "hwloc",
             Self::Lscpu => "lscpu",
             Self::Installed => "installed",
+            Self::Checkpoint => "checkpoint",
             Self::Table => "table",
             Self::File => "file",
             Self::User => "user",

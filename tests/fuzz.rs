@@ -32,3 +32,8 @@ fn dumps_of_nvidia_smi() {
 fn facts_files() {
     replay("facts", entry::facts);
 }
+
+#[test]
+fn checkpoints() {
+    replay("checkpoint", entry::checkpoint);
+}

@@ -153,6 +153,9 @@ impl Machine {
             .filter(|name| facts.origin(name) == Some(Origin::Table))
             .collect();
         of_table.iter().for_each(|name| facts.forget(name));
+        // Checkpoints are of an installation, not of the machine.
+        facts.forget("models");
+        facts.findings.retain(|finding| !finding.code.as_str().starts_with("checkpoint-"));
         let described = self.machine.described();
         let from = if self.elsewhere { "Described by hand" } else { described.as_str() };
         let text = scaffold::machine::text(&facts, &probe::anonymous(&facts), from, today())

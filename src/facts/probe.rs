@@ -15,6 +15,7 @@ use crate::facts::units::show;
 use crate::facts::{Facts, Origin, vocabulary};
 
 pub mod cgroup;
+pub mod checkpoints;
 pub mod disk;
 pub mod files;
 pub mod kernel;

@@ -124,6 +124,7 @@ const CARD: &[Origin] = &[Origin::Nvml, Origin::NvidiaSmi, Origin::Table];
 const NVML_OR_TABLE: &[Origin] = &[Origin::Nvml, Origin::Table];
 const TABLE: &[Origin] = &[Origin::Table];
 const INSTALLED: &[Origin] = &[Origin::Installed];
+const CHECKPOINT: &[Origin] = &[Origin::Checkpoint];
 const ASKED: &[Origin] = &[Origin::User];
 const NOBODY: &[Origin] = &[];
 
@@ -220,12 +221,16 @@ pub const FACTS: &[FactSpec] = &[
     fact("software.bitsandbytes", Text, None, Stable, INSTALLED, "Version of bitsandbytes.", "it is not installed, or two versions are"),
     fact("software.torchao", Text, None, Stable, INSTALLED, "Version of torchao.", "it is not installed, or two versions are"),
     fact("software.comfyui", Text, None, Stable, INSTALLED, "Version of ComfyUI.", "the installation is not ComfyUI"),
-    fact("models", Records, None, Stable, NOBODY, "Checkpoints found on disk, read from their headers.", "no facts file gives it: no probe reads checkpoints yet"),
-    fact("models[].name", Text, None, Stable, NOBODY, "Which model: `ti2v-5b`, `t2v-a14b`, …", "no facts file gives it: no probe reads checkpoints yet"),
-    fact("models[].component", Text, None, Stable, NOBODY, "Which part of it: `dit`, `text_encoder`, `vae`.", "no facts file gives it: no probe reads checkpoints yet"),
-    fact("models[].dtype", Text, None, Stable, NOBODY, "Data type of most weights: `bf16`, `fp8_e4m3fn`, `q4_k`.", "no facts file gives it: no probe reads checkpoints yet"),
-    fact("models[].bytes", Int, BYTES, Stable, NOBODY, "Bytes of all weights.", "no facts file gives it: no probe reads checkpoints yet"),
-    fact("models[].complete", Bool, None, Stable, NOBODY, "Whether every shard that the index names is there and whole.", "no facts file gives it: no probe reads checkpoints yet"),
+    fact("models", Records, None, Stable, CHECKPOINT, "Parts of Wan models found on disk, below the root of the installation, by file: read from their headers, nothing is loaded or unpickled.", "the folder cannot be searched, or nobody looked"),
+    fact("models[].file", Text, None, Stable, CHECKPOINT, "The file, or the index of its shards, from the root; what cannot be printed is escaped.", "the list is"),
+    fact("models[].name", Text, None, Stable, CHECKPOINT, "Which model, by tensors and shapes: a row of `data.models`; a part that several models share is `umt5-xxl`, `clip-vit-h`, `vae-2.1` or `vae-2.2`.", "several models have the same tensors and no name tells them apart, or no row of the table has them"),
+    fact("models[].component", Text, None, Stable, CHECKPOINT, "Which part of it: `dit`, `text_encoder`, `image_encoder`, `vae`.", "the list is"),
+    fact("models[].expert", Text, None, Stable, CHECKPOINT, "Which of the two transformers of an A14B model: `high_noise` or `low_noise`. Their tensors are alike, so it is the folder or file that says it.", "the model has one transformer, or no name says which"),
+    fact("models[].dtype", Text, None, Stable, CHECKPOINT, "Data type of most weights, by bytes: `bf16`, `fp8_e4m3fn`, `q4_k`.", "the header does not say, or names a type that is not known"),
+    fact("models[].dtypes", Text, None, Stable, CHECKPOINT, "Every data type in it, comma-separated, the one of most bytes first.", "the header does not say, or names a type that is not known"),
+    fact("models[].parameters", Int, COUNT, Stable, CHECKPOINT, "Numbers in all weights, without the scales of a quantization.", "several are packed into one number, or a shard is missing"),
+    fact("models[].bytes", Int, BYTES, Stable, CHECKPOINT, "Bytes of all weights, exactly.", "a shard is missing or cannot be read"),
+    fact("models[].complete", Bool, None, Stable, CHECKPOINT, "Whether every shard that the index names is there and whole.", "a file cannot be read"),
     fact("workload.model", Text, None, Stable, ASKED, "Model to run; a row of `data.models`.", "nothing is planned"),
     fact("workload.width", Int, PIXELS, Stable, ASKED, "Width of the video.", "nothing is planned"),
     fact("workload.height", Int, PIXELS, Stable, ASKED, "Height of the video.", "nothing is planned"),

@@ -2,12 +2,14 @@
 #![allow(clippy::expect_used, reason = "a panic is what is looked for")]
 
 use std::collections::BTreeMap;
+use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 use wan22_policy::diag::{Finding, Source};
 use wan22_policy::engine::{Question, evaluate};
 use wan22_policy::facts::file::{self, FactsFile};
+use wan22_policy::facts::probe::checkpoints::{self, find::Kind, index::Index, recognise};
 use wan22_policy::facts::probe::{self, nvidia_smi as dump};
 use wan22_policy::facts::{Fact, Facts, Origin, cards};
 use wan22_policy::lint::lint;
@@ -68,6 +70,34 @@ pub fn facts(bytes: &[u8]) {
     match read_facts(source(bytes)) {
         Ok(facts) => saved_and_read_again(complete(facts)),
         Err(findings) => show(&findings),
+    }
+}
+
+/// A checkpoint of each format, and an index of shards.
+pub fn checkpoint(bytes: &[u8]) {
+    let length = bytes.len() as u64;
+    for kind in [Kind::Safetensors, Kind::Gguf, Kind::Pth] {
+        let header = match checkpoints::read(Cursor::new(bytes), kind, length) {
+            Ok(header) => header,
+            Err(fault) => {
+                std::hint::black_box(fault.to_string());
+                continue;
+            }
+        };
+        std::hint::black_box((
+            recognise::named(&header.tensors, Default::default()),
+            recognise::unnamed(&header.tensors),
+        ));
+        if header.fault_of_length(length).is_none() {
+            let tensors = header.tensors.iter().map(|tensor| tensor.bytes);
+            let all = tensors.fold(0_u64, |all, bytes| all.checked_add(bytes).expect("no file is so long"));
+            assert!(all <= length, "{kind:?}: {all} bytes of tensors in {length}");
+        }
+    }
+    if let Ok(index) = Index::read(bytes, length) {
+        assert!(index.tensors().all(|(_, shard)| shard < index.shards().len()));
+        assert!(index.shards().iter().all(|shard| !shard.contains(['/', '\\'])));
+        std::hint::black_box(index.total_size());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 
+use serde_json::Value;
 use sysinfo::System;
 
 use crate::facts::Facts;
@@ -44,6 +45,11 @@ pub fn file(facts: &Facts, names: &[String]) -> FactsFile {
     let mut file = FactsFile::from(facts);
     for reason in file.unknown.values_mut() {
         *reason = strip(reason, names);
+    }
+    for model in file.facts.get_mut("models").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(Value::String(path)) = model.get_mut("file") {
+            *path = strip(path, names);
+        }
     }
     for finding in &mut file.findings {
         finding.at = None;

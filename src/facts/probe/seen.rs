@@ -1,8 +1,8 @@
 //! What the probes see of one machine, this one or one that was saved, and the facts that follow.
 //!
 //! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml`, `topology.xml` (as hwloc writes it,
-//! or `topology.txt`: why it did not), `installation.yaml` (packages and disk) and `root/` (the kernel's files that were
-//! read). Nothing in it tells whose machine it was.
+//! or `topology.txt`: why it did not), `installation.yaml` (packages, checkpoints and disk) and `root/` (the kernel's files
+//! that were read). Nothing in it tells whose machine it was.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,13 +16,15 @@ use serde_json::Value;
 use super::files::Files;
 use super::layout::Layout;
 use super::topology::Hwloc;
-use super::{Installation, Sources, contradictions, disk, kernel, nvml, os, private, sanity, software, topology};
+use super::{
+    Installation, Sources, checkpoints, contradictions, disk, kernel, nvml, os, private, sanity, software, topology,
+};
 use crate::diag::{Finding, Source};
 use crate::facts::file;
 use crate::facts::{Facts, Origin};
 use crate::yaml;
 
-/// How long each of the system, hwloc and the disk may take; on a machine of 384 CPUs they take less than a tenth of a second.
+/// How long each of the system, hwloc, the disk and the checkpoints may take; on a machine of 384 CPUs they take less than a tenth of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const NVML: &str = "nvml.yaml";
@@ -48,7 +50,7 @@ pub struct Seen {
     layout: Result<Layout, String>,
     // The same as hwloc has it, of this machine alone.
     hwloc: Option<Hwloc>,
-    /// What is installed, and the disk that it lies on.
+    /// What is installed, the checkpoints, and the disk that they lie on.
     installation: Facts,
     files: Arc<Files>,
 }
@@ -70,11 +72,16 @@ impl Seen {
         let Installation { folder, python } = sources.installation.clone();
         let models = folder.clone().unwrap_or_else(|| PathBuf::from("."));
         let software = start(move || software::live(folder.as_deref(), python.as_deref()));
+        let checkpoints = start({
+            let models = models.clone();
+            move || checkpoints::probe(&models)
+        });
         let disk = start(move || disk::probe(&models));
 
         let system = system.wait();
         let (kernel, sysinfo) = system.unwrap_or_else(|why| (silent("the system", &why, &[]), Facts::new(why)));
         let mut installation = software.wait().unwrap_or_else(|why| silent("the installation", &why, &["software"]));
+        installation.fill(checkpoints.wait().unwrap_or_else(|why| silent("the disk of the models", &why, &["models"])));
         installation.fill(disk.wait().unwrap_or_else(|why| silent("the disk", &why, &["disk"])));
         let hwloc = hwloc.wait().unwrap_or_else(Err);
         let answers = answers.wait().unwrap_or_default();
