@@ -8,6 +8,7 @@ mod files;
 #[path = "checkpoints/wan.rs"]
 mod wan;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufWriter, Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use wan22_policy::facts::Facts;
 use wan22_policy::facts::probe::checkpoints::{self, find::Kind, header::Fault, index::Index};
+use wan22_policy::facts::{Facts, Origin};
+use wan22_policy::fit;
 
 use files::{Meta, gguf, pth, safetensors, safetensors_header, with_length, write};
 use wan::{A14B, I2V_14B, I2V_A14B, Shape, T2V_1_3B, TI2V_5B, clip, elements, umt5, vae, with};
@@ -841,4 +843,31 @@ fn a_damaged_checkpoint_is_told_by_the_commands_and_saved_without_names() {
     assert!(machine.contains("facts:") && !machine.contains("models:") && !machine.contains("checkpoint"), "{machine}");
     let explained = run(&["explain", "checkpoint-truncated"]);
     assert!(explained.contains("cut off"), "{explained}");
+}
+
+/// Where nobody has to choose between two files, they say what is loaded and how long that takes.
+#[test]
+fn what_lies_there_is_what_is_loaded() {
+    let root = Root::new();
+    let ask = |stack: &str| {
+        let card = ["gpu.compute_capability=8.9", "gpu.vram.total=40GiB", "ram.total=128GiB", "disk.kind=nvme"];
+        let mut facts = common::described(root.probe(), card, "t2v-a14b:832x480x81");
+        facts.know("workload.steps", 40, Origin::User);
+        let stack = common::POLICIES.stacks.iter().find(|one| one.id == stack).unwrap();
+        let fit = fit::ask(&common::POLICIES, stack, &facts, &common::question(BTreeMap::new())).unwrap();
+        let transformer = fit.phases[1].iter().find(|part| part.name == "transformer").unwrap().bytes;
+        (transformer, fit.time.unwrap().load.unwrap().expected)
+    };
+    let (template, seconds) = ask("comfyui");
+    let (_, diffusers) = ask("diffusers");
+    for noise in ["HighNoise", "LowNoise"] {
+        let file = gguf(&[], &quantized(A14B.official(), Q4_K));
+        write(&root.path(&format!("Wan2.2-T2V-A14B-{noise}-Q4_K.gguf")), &file.bytes, file.length);
+    }
+    let bytes = root.probe().value("models[0].bytes").unwrap().as_i64().unwrap();
+    assert_eq!(ask("comfyui").0, bytes);
+    assert!(bytes < template * 6 / 10, "{bytes} of {template}");
+    assert!(ask("comfyui").1 < seconds && ask("diffusers").1 < diffusers);
+    safetensors(&root.path("wan2.2_t2v_low_noise_14B_fp16.safetensors"), &A14B.official(), "F16", 2);
+    assert_eq!(ask("comfyui"), (template, seconds), "two files for one expert: nobody knows which is loaded");
 }

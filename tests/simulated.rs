@@ -11,13 +11,11 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{POLICIES, expression, question};
+use common::{POLICIES, described, expression, question};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wan22_policy::engine::{evaluate, evaluation};
-use wan22_policy::facts::file::override_fact;
-use wan22_policy::facts::workload::Workload;
-use wan22_policy::facts::{Facts, Origin};
+use wan22_policy::facts::Facts;
 use wan22_policy::settings::SETTINGS;
 
 #[derive(Deserialize)]
@@ -72,12 +70,8 @@ impl Row {
         let expression = expression(self.expression()?);
         let workload = format!("{}:{}x{}x{}", self.of_model()?, self.width, self.height, self.frames);
         // A card that computes in every type and holds everything, so that only the pins decide.
-        let mut facts = Facts::new("not asked");
-        for fact in ["gpu.compute_capability=9.0", "gpu.vram.total=141GiB", "ram.total=512GiB"] {
-            override_fact(&mut facts, fact).unwrap();
-        }
-        workload.parse::<Workload>().unwrap().record(&mut facts);
-        facts.know("workload.goal", "balanced", Origin::User);
+        let card = ["gpu.compute_capability=9.0", "gpu.vram.total=141GiB", "ram.total=512GiB"];
+        let facts = described(Facts::new("not asked"), card, &workload);
         let pins = [
             ("dit.dtype", json!(self.dtype)),
             ("vae.dtype", json!(self.dtype)),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs};
 
-use common::{CARDS, POLICIES, expression, plan, question};
+use common::{CARDS, POLICIES, described, expression, plan, question};
 use serde::Deserialize;
 use wan22_policy::engine;
 use wan22_policy::facts::file::override_fact;
@@ -82,17 +82,14 @@ fn card(gpu: &str) -> (&'static str, f64, u64) {
 
 fn machine(gpu: &str, workload: &str) -> Facts {
     let (name, capability, mib) = card(gpu);
-    let mut facts = Facts::new("not asked");
     let known = [
         format!("gpu.name={name}"),
         format!("gpu.compute_capability={capability}"),
         format!("gpu.vram.total={mib}MiB"),
         "ram.total=512GiB".to_owned(),
     ];
-    known.iter().for_each(|fact| override_fact(&mut facts, fact).unwrap());
+    let mut facts = described(Facts::new("not asked"), known.iter().map(String::as_str), workload);
     cards::fill(&mut facts, &CARDS);
-    workload.parse::<wan22_policy::facts::workload::Workload>().unwrap().record(&mut facts);
-    facts.know("workload.goal", "balanced", Origin::User);
     facts
 }
 

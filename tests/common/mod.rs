@@ -77,7 +77,19 @@ pub fn printed(format: &str, text: &str) -> Value {
 /// A machine file with a workload.
 pub fn read_machine(path: &Path, workload: &str) -> Facts {
     let text = fs::read_to_string(path).unwrap();
-    let mut facts = file::read(&yaml::parse(Source::new(path.display().to_string(), text)).unwrap()).unwrap();
+    let facts = file::read(&yaml::parse(Source::new(path.display().to_string(), text)).unwrap()).unwrap();
+    asked(facts, workload)
+}
+
+/// A machine that is only described, `NAME=VALUE` each, with a workload.
+pub fn described<'a>(mut facts: Facts, said: impl IntoIterator<Item = &'a str>, workload: &str) -> Facts {
+    for fact in said {
+        file::override_fact(&mut facts, fact).unwrap();
+    }
+    asked(facts, workload)
+}
+
+fn asked(mut facts: Facts, workload: &str) -> Facts {
     workload.parse::<Workload>().unwrap().record(&mut facts);
     facts.know("workload.goal", "balanced", Origin::User);
     facts
