@@ -1,16 +1,18 @@
 """The components of Wan's models as diffusers and transformers build them, from published configs and without checkpoints.
 
-Gives each component's module, the inputs of one pass and the pass itself, on any device and under FakeTensorMode too.
+Gives each component's module, the inputs of one pass, what the pipeline holds beside them and the pass itself, on any device
+and under FakeTensorMode too.
 Sizes are px of the video, frames are those of the video (4n + 1), dtypes are torch's.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModel, UMT5Config, UMT5EncoderModel
+
+from rows import Case
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 """The data types of rows, by the names that policies give them."""
@@ -96,33 +98,6 @@ CLIP_VIT_H = {
     "hidden_act": "gelu",
 }
 """Source: image_encoder/config.json of Wan-AI's Wan2.1-I2V-14B-720P-Diffusers."""
-
-COMPONENTS = [*TRANSFORMERS, *VAES, "umt5-xxl", "clip-vit-h"]
-"""The names that rows call components by."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One phase of one component at one size."""
-
-    model: str
-    """One of COMPONENTS."""
-    phase: str
-    """`denoise` (one pass of the transformer), `decode`, `condition` (VAE encode of a whole video) or `encode`."""
-    width: int
-    """px; 0 where the phase has no video."""
-    height: int
-    """px; 0 where the phase has no video."""
-    frames: int
-    """4n + 1; 0 where the phase has no video."""
-    tile: int
-    """Edge of a tile, px; 0 is the whole frame."""
-    dtype: str
-    """Of weights and inputs, one of DTYPES."""
-
-    def name(self) -> str:
-        """What `--only` matches: `vae-2.2 decode 1280x704x17 tile 512 bf16`."""
-        return f"{self.model} {self.phase} {self.width}x{self.height}x{self.frames} tile {self.tile} {self.dtype}"
 
 
 def vae_of(model: str) -> str:
@@ -217,6 +192,33 @@ def _encode_inputs(case: Case, dtype: torch.dtype) -> dict[str, torch.Tensor]:
         return {"pixel_values": torch.zeros(1, 3, IMAGE_EDGE, IMAGE_EDGE, dtype=dtype)}
     prompt = {"input_ids": (1, PROMPT_TOKENS), "attention_mask": (1, PROMPT_TOKENS)}
     return {name: torch.ones(shape, dtype=torch.int64) for name, shape in prompt.items()}
+
+
+def held(case: Case) -> list[torch.Tensor]:
+    """What WanPipeline and WanImageToVideoPipeline hold beside the inputs while the phase computes, on the default device.
+
+    The denoising is in the second pass of a step with guidance. Source: __call__ of both pipelines, diffusers 0.42.1.
+    """
+    if case.phase != "denoise":
+        return []
+    dtype = DTYPES[case.dtype]
+    batch, channels, *size = latent_shape(vae_of(case.model), case)
+    predicted = torch.zeros(batch, channels, *size, dtype=dtype)
+    negative_prompt = torch.zeros(batch, PROMPT_TOKENS, 4096, dtype=dtype)
+    return [predicted, negative_prompt, *_held_latents(case, (batch, channels, *size))]
+
+
+def _held_latents(case: Case, shape: tuple[int, ...]) -> list[torch.Tensor]:
+    """The fp32 latents from which the input was cast, with the condition or the mask that goes with them."""
+    batch, channels, *size = shape
+    taken = TRANSFORMERS[case.model].get("in_channels", channels)
+    if taken > channels:
+        condition = torch.zeros(batch, taken - channels, *size)
+        return [torch.zeros(shape), condition]
+    mask = torch.zeros(shape)
+    step = [torch.zeros((), dtype=torch.int64)] if case.model in EXPANDED_TIMESTEPS else []
+    latents = [] if case.dtype == "fp32" else [torch.zeros(shape)]
+    return [mask, *step, *latents]
 
 
 def one_pass(module: nn.Module, case: Case) -> Callable[..., object]:
