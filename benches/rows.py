@@ -8,6 +8,8 @@ import importlib.metadata
 import itertools
 import platform
 import re
+import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +17,10 @@ import yaml
 
 Row = dict[str, object]
 """A case, by its fields, and what was counted of it, by name."""
+
+
+class Unusable(ValueError):
+    """What a script was given, or what it needs of the machine, and why it cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ LINE = re.compile(r"(?P<model>\S+) (?P<phase>\S+) (?P<edges>\d+x\d+)x(?P<frames>
 def cases(table: str) -> list[Case]:
     """The cases of a table, a line for those that differ in frames or tiles only.
 
-    Raises ValueError that names a line that is none.
+    Raises Unusable that names a line that is none.
     """
     return [case for line in table.strip().splitlines() for case in _of_line(line.strip())]
 
@@ -62,7 +68,7 @@ def _of_line(line: str) -> list[Case]:
     """The cases of one line."""
     found = LINE.fullmatch(line)
     if not found:
-        raise ValueError(f"`{line}` is no line of cases; write one as `vae-2.2 decode 1280x704x17,49 tile 256,512 bf16`")
+        raise Unusable(f"`{line}` is no line of cases; write one as `vae-2.2 decode 1280x704x17,49 tile 256,512 bf16`")
     width, height = map(int, found["edges"].split("x"))
     frames, tiles = ([int(number) for number in found[name].split(",")] for name in ("frames", "tiles"))
     return [
@@ -72,8 +78,26 @@ def _of_line(line: str) -> list[Case]:
 
 
 def matching(listed: list[Case], pattern: str) -> list[Case]:
-    """Those whose name has a match of the regular expression."""
-    return [case for case in listed if re.search(pattern, str(case))]
+    """Those whose name has a match of the regular expression.
+
+    Raises Unusable when none has, or when it is none.
+    """
+    try:
+        found = [case for case in listed if re.search(pattern, str(case))]
+    except re.error as error:
+        raise Unusable(f"`{pattern}` is no regular expression: {error}") from error
+    if not found:
+        raise Unusable(f"no case matches `{pattern}`; the first is `{listed[0]}`" if listed else "there are no rows yet")
+    return found
+
+
+def spoken(script: str, main: Callable[[], int]) -> int:
+    """The exit code of a script's main; 1, with why on the error stream, when something is Unusable."""
+    try:
+        return main()
+    except Unusable as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        return 1
 
 
 def row(case: Case, counted: Row) -> Row:
