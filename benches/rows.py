@@ -122,7 +122,12 @@ def _version(package: str) -> str:
 
 def read(path: Path) -> list[Row]:
     """The rows of a file; none when there is no file."""
-    return yaml.safe_load(path.read_text())["rows"] if path.exists() else []
+    return contents(path).get("rows", [])
+
+
+def contents(path: Path) -> dict:
+    """All that a file says, its rows under `rows`; empty when there is no file."""
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def write(path: Path, comment: str, header: Row, table: list[Row]) -> None:

@@ -139,9 +139,14 @@ def why_not() -> str | None:
 
 
 def fill(chosen: list[Trial]) -> int:
-    """Measures the trials that the file lacks and writes it after each; 1 when one failed."""
+    """Measures the trials that the file lacks and writes it after each; 1 when one failed.
+
+    Raises Unusable when the file is of another machine or of other versions, for its head says them once for all rows.
+    """
+    facts, failed, written = header(), 0, rows.contents(ROWS)
+    if written and any(written[name] != facts[name] for name in facts):
+        raise Unusable(f"{ROWS} is of another machine or other versions; move it away to measure this one")
     known = {Trial.of(row): row for row in rows.read(ROWS)}
-    facts, failed = header(), 0
     for trial in [trial for trial in chosen if trial not in known]:
         if not trial.within(facts["machine"]["memory_mib"]):
             print(f"{trial}: left out, the GPU has less than the cap", flush=True)

@@ -86,7 +86,7 @@ vae-2.1 decode 1280x720x81 tile 256,384 bf16
 vae-2.2 decode 1280x704x121 tile 512,384,256 bf16
 vae-2.2 decode 1280x704x121 tile 256 fp32
 """
-"""What rows.yaml holds, in its order; those of one frame size differ in frames or tiles."""
+"""What rows.yaml holds, in its order; a line lists frames or tiles where only those differ."""
 
 
 class LiveBytes(TorchDispatchMode):
@@ -145,7 +145,7 @@ def without_gradients(case: Case) -> AbstractContextManager:
 def simulate(case: Case) -> Row:
     """The row of a case: bytes of its weights, most live bytes of one pass beside them, its floating-point operations.
 
-    The peak counts inputs and what the pipeline holds.
+    Inputs and what the pipeline holds count in the peak.
     """
     with FakeTensorMode(allow_non_fake_inputs=True), without_gradients(case):
         module = components.build(case)
@@ -191,10 +191,11 @@ def differs(written: Row, counted: Row) -> bool:
     return bool(numbers)
 
 
-def fill(known: dict[Case, Row]) -> int:
-    """Counts the cases that are not known and writes the file after each, in the order of CASES."""
+def fill(missing: bool) -> int:
+    """Counts all cases, or those that the file lacks, and writes the file after each, in the order of CASES."""
     listed, header = rows.cases(CASES), {"stack": "diffusers", "versions": rows.versions()}
-    for case in [case for case in listed if case not in known]:
+    known = {Case.of(row): row for row in rows.read(ROWS)}
+    for case in [case for case in listed if not (missing and case in known)]:
         known[case] = timed(case)
         rows.write(ROWS, COMMENT, header, [known[case] for case in listed if case in known])
     return 0
@@ -212,7 +213,7 @@ def main() -> int:
         return show(asked.only)
     if asked.check is not None:
         return check(asked.check)
-    return fill({Case.of(row): row for row in rows.read(ROWS)} if asked.missing else {})
+    return fill(asked.missing)
 
 
 if __name__ == "__main__":
