@@ -83,7 +83,7 @@ vae-2.1 condition 832x480x81 tile 0 fp32
 vae-2.2 condition 1280x704x1 tile 0 bf16
 vae-2.1 decode 832x480x81 tile 256 bf16
 vae-2.1 decode 1280x720x81 tile 256,384 bf16
-vae-2.2 decode 1280x704x121 tile 512,384,256 bf16
+vae-2.2 decode 1280x704x121 tile 256,384,512 bf16
 vae-2.2 decode 1280x704x121 tile 256 fp32
 """
 """What rows.yaml holds, in its order; a line lists frames or tiles where only those differ."""
