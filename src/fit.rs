@@ -31,7 +31,7 @@ pub const PHASES: [&str; 3] = ["encode", "denoise", "decode"];
 pub enum Fits {
     /// It does.
     Yes,
-    /// Only when memory does not fragment, when nothing else is on the card, or when an estimate was too high.
+    /// Only when memory does not fragment, when nothing else is on the card or in the RAM, or when an estimate was too high.
     Marginal,
     /// It does not.
     No,
@@ -94,6 +94,8 @@ pub struct Fit {
     pub ram: i64,
     /// RAM that it may take, bytes; `None` where the RAM is unknown.
     pub ram_budget: Option<i64>,
+    /// RAM that it might take if nothing else were in it, bytes; `None` where the RAM is unknown.
+    pub ram_at_best: Option<i64>,
     /// VRAM that nobody uses now, bytes; `None` where nobody was asked.
     pub free: Option<i64>,
     /// Whether what is too much for the card moves to the RAM without an error.
@@ -140,8 +142,8 @@ impl Fit {
     /// Whether it fits.
     pub fn fits(&self) -> Fits {
         match () {
-            () if self.ram_shortfall() > 0 => Fits::No,
-            () if self.at_worst() <= self.budget => Fits::Yes,
+            () if self.ram_at_best.is_some_and(|ram| self.ram > ram) => Fits::No,
+            () if self.at_worst() <= self.budget && self.ram_shortfall() == 0 => Fits::Yes,
             () if self.at_best() <= self.budget.max(self.card) => Fits::Marginal,
             () => Fits::No,
         }
@@ -164,9 +166,9 @@ impl Fit {
     pub fn shortfall(&self) -> i64 {
         match (self.fits(), self.peak() > self.budget) {
             (Fits::Yes, _) => 0,
-            (Fits::Marginal, false) => self.at_worst() - self.budget,
             (_, true) => self.peak() - self.budget,
-            (_, false) => self.ram_shortfall(),
+            (_, false) if self.ram_shortfall() > 0 => self.ram_shortfall(),
+            (_, false) => self.at_worst() - self.budget,
         }
     }
 
@@ -230,6 +232,7 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
         card: bytes(&stack.card)?,
         ram: bytes(&stack.ram)?,
         ram_budget: bytes(&stack.ram_budget).ok(),
+        ram_at_best: bytes(stack.ram_at_best.as_ref().unwrap_or(&stack.ram_budget)).ok(),
         free: bytes(&stack.free).ok(),
         spills: evaluation.eval(&stack.spills, &[]).is_ok_and(|spills| spills == true),
         time: stack.time.as_ref().map_or(Ok(None), |time| self::time(&evaluation, time))?,
@@ -279,25 +282,37 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn changes(&self) -> Vec<String> {
-        let answer = self.answer;
         let mut changes = Vec::new();
-        if answer.fits() == Fits::Marginal && answer.fragments() && answer.peak() <= answer.budget {
-            changes.extend(self.whole_segments());
-        }
-        if answer.peak() > answer.budget && answer.peak() <= answer.card {
-            changes.push("nothing else on the card".to_owned());
-        }
+        changes.extend(self.circumstances());
         changes.extend(self.settings());
         changes.extend(self.frames().map(|frames| format!("{frames} frames")));
         changes.extend(self.size().map(|[width, height]| format!("{width}x{height}")));
         changes
     }
 
+    // All that must be so for what is planned to fit; `None` where that is no matter of these.
+    fn circumstances(&self) -> Option<String> {
+        let answer = self.answer;
+        if answer.fits() != Fits::Marginal || answer.peak() > answer.budget.max(answer.card) {
+            return None;
+        }
+        let mut needs = Vec::new();
+        if answer.peak() > answer.budget {
+            needs.push("nothing else on the card");
+        } else if answer.fragments() {
+            needs.push(self.whole_segments()?);
+        }
+        if answer.ram_shortfall() > 0 {
+            needs.push("nothing else in the RAM");
+        }
+        (!needs.is_empty()).then(|| needs.join(" and "))
+    }
+
     // Expandable segments keep what is free in one piece; Windows and WSL have none.
-    fn whole_segments(&self) -> Option<String> {
+    fn whole_segments(&self) -> Option<&'static str> {
         let is_windows = self.facts.value("host.os").is_some_and(|os| os == "windows");
         let is_wsl = self.facts.value("host.wsl") == Some(&Value::Bool(true));
-        (!is_windows && !is_wsl).then(|| "expandable segments".to_owned())
+        (!is_windows && !is_wsl).then_some("expandable segments")
     }
 
     // Another value of one setting, in the order in which the stack names them.

@@ -414,6 +414,7 @@ impl FileCompiler<'_> {
         let mut own = |text: &str, key: &str| errors.keep(bytes(text, &format!("{base}/{key}"), key));
         let fragmentation = entry.fragmentation.as_ref().and_then(|text| own(text, "fragmentation"));
         let uncertainty = entry.uncertainty.as_ref().and_then(|text| own(text, "uncertainty"));
+        let ram_at_best = entry.ram_at_best.as_ref().and_then(|text| own(text, "ram_at_best"));
         let sizes = [
             (&entry.context, "context"),
             (&entry.ram, "ram"),
@@ -431,7 +432,8 @@ impl FileCompiler<'_> {
         let (id, why, time) = (entry.id.clone(), entry.why.clone(), time.flatten());
         #[rustfmt::skip]
         let stack = Stack {
-            id, why, settings, phases, context, fragmentation, uncertainty, ram, budget, card, ram_budget, free, spills, time,
+            id, why, settings, phases, context, fragmentation, uncertainty, ram, budget, card, ram_budget, ram_at_best, free, spills,
+            time,
         };
         Ok(stack)
     }

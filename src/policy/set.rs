@@ -120,6 +120,8 @@ pub struct Stack {
     pub card: Expr,
     /// RAM that it may take; unknown where the RAM is.
     pub ram_budget: Expr,
+    /// RAM that it might take if nothing else were in it.
+    pub ram_at_best: Option<Expr>,
     /// VRAM that nobody uses now; unknown where nobody was asked.
     pub free: Expr,
     /// Whether what is too much for the card moves to the RAM without an error.

@@ -205,6 +205,9 @@ pub struct StackEntry {
     pub card: String,
     /// RAM that it may take; unknown where the RAM is.
     pub ram_budget: String,
+    /// RAM that it might take if nothing else were in it, with what can be swapped; absent where that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_at_best: Option<String>,
     /// VRAM that nobody uses now; unknown where nobody was asked.
     pub free: String,
     /// Whether what is too much for the card moves to the RAM without an error.

@@ -129,6 +129,7 @@ fn remarks(answer: &Fit) -> impl Iterator<Item = String> {
 fn advice(answer: &Fit) -> String {
     let short = with_unit(answer.shortfall());
     let lacks = match (answer.fits(), answer.binding()) {
+        (Fits::Marginal, "ram") => format!("{short} short of RAM unless nothing else is in it"),
         (_, "ram") => format!("{short} short of RAM"),
         (Fits::Marginal, _) if answer.uncertainty > 0 => {
             let range = with_unit(answer.uncertainty);
