@@ -152,6 +152,22 @@ fn what_is_favoured_moves_the_trade() {
     assert!(least["peak_bytes"].as_i64() < fit("balanced", "832x480x81")["peak_bytes"].as_i64(), "{least}");
 }
 
+/// Each way to offload the transformer takes less of the card than the one before, and more time.
+#[test]
+fn offloading_trades_memory_for_time() {
+    let project = Project::empty();
+    let fit = |way: &str| {
+        let asked =
+            ["fit", "--no-site", "--gpu", "RTX 4090", "--ram", "128GiB", "--model", "t2v-a14b", "--format", "json"];
+        let pin = format!("offload.dit={way}");
+        let ran = project.run(&[&asked[..], &["--size", "448x256x17", "--vram", "80GiB", "--set", &pin]].concat());
+        let answer = ran.expect(0).json("fit")["fit"][0].clone();
+        (answer["parts"]["denoise"]["transformer"].as_i64().unwrap(), answer["time_s"]["expected"].as_f64().unwrap())
+    };
+    let ways = ["none", "model", "block", "sequential"].map(fit);
+    assert!(ways.is_sorted_by(|one, next| one.0 > next.0 && one.1 < next.1), "{ways:?}");
+}
+
 /// A type of GGUF files is never chosen; asked about, it takes what such files have for each weight.
 #[test]
 fn a_gguf_file_is_asked_about() {
