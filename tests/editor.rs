@@ -216,7 +216,7 @@ fn settings_facts_and_codes_are_completed_with_their_meaning() {
     let offered = server.complete("policies:\n  - id: mine\n    choose:\n      mine:\n        into:\n          ¦\n");
     assert!(offered.contains_key("vae.tile_size"), "{offered:?}");
     let offered = server.complete("policies:\n  - id: mine\n    set:\n      offload.dit: ¦\n");
-    assert_eq!(offered.keys().collect::<Vec<_>>(), ["block", "model", "none"]);
+    assert_eq!(offered.keys().collect::<Vec<_>>(), ["block", "model", "none", "sequential"]);
 
     // Where an expression begins, the facts are offered; those of a GPU for the one that the workload runs on.
     for text in ["policies:\n  - id: mine\n    when: ¦\n", "checks:\n  - id: mine\n    assert: gpu.¦\n"] {
@@ -267,7 +267,7 @@ fn what_is_not_of_the_language_is_flagged() {
         "9: Property nominal-vrm is not allowed.",
         "4: Property wen is not allowed.",
         "6: Property vae.tile_sise is not allowed.",
-        "7: Value is not accepted. Valid values: \"none\", \"model\", \"block\".",
+        "7: Value is not accepted. Valid values: \"none\", \"model\", \"block\", \"sequential\".",
     ];
     assert_eq!(sorted(found), sorted(wanted.map(str::to_owned).to_vec()));
     let found =

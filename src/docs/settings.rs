@@ -55,6 +55,6 @@ mod tests {
             assert!(page.contains(&format!("| `{}` |", spec.name)), "{}", spec.name);
         }
         assert!(page.contains("| a whole number (px) | 64 px to 4096 px, in steps of 32 |"), "{page}");
-        assert!(page.contains("| a text | `none`, `model`, `block` |"), "{page}");
+        assert!(page.contains("| a text | `none`, `model`, `block`, `sequential` |"), "{page}");
     }
 }
