@@ -214,6 +214,20 @@ fn what_cannot_be_decided_is_not() {
     assert_eq!(can_hold(&formula(&compile(never))), Answer::Never);
 }
 
+/// Conditions of many names, as the property above made one, have more cases than any shipped one.
+#[test]
+fn many_cases_are_decided() {
+    let any = "((known(clamp(gpus.len(), usable_cores(), 32) ?? cpu.quota) || usable_ram() == gib(8)) || \
+               (if usable_cores() == 1 { gib(8) == ram.total - gib(1) } else { \
+               (if host.wsl { gpu.vram.total == gib(8) } else { cpu.physical_cores * 2 == 8 }) }))";
+    let all = "(known(8 ?? cpu.quota) && (gpu.vram.total == gib(8) || cpu.physical_cores * 2 == 8))";
+    let both = Formula::All(vec![formula(&compile(any)), formula(&compile(all))]);
+    let Answer::On(witness) = can_hold(&both) else { panic!("not decided") };
+    for text in [any, all] {
+        assert_eq!(outcome(&compile(text), &witness.facts()), Truths::TRUE, "{witness}: {text}");
+    }
+}
+
 /// What `min`, `max`, `clamp`, `floor` and `ceil` make of a number is looked into, exactly at its bounds.
 #[test]
 fn functions_of_numbers_are_decided() {

@@ -11,8 +11,8 @@ use crate::facts::vocabulary::{self, FactType};
 use crate::facts::{Facts, Origin};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 
-/// Most steps of one question; some milliseconds.
-const MAX_STEPS: usize = 20_000;
+/// Most steps of one question; some tens of milliseconds.
+const MAX_STEPS: usize = 200_000;
 
 /// The answer to whether a condition can hold.
 #[derive(Clone, Debug, PartialEq)]
