@@ -256,6 +256,8 @@ fn a_card_that_cannot_be_told_is_asked_for() {
     let fit = |more: &[&str]| project.run(&[&["fit", "--no-site"], more].concat());
     fit(&["--gpu", "RTX 5060 Ti"]).expect(2).says("was sold with 8 GiB and 16 GiB").says("say which with --vram");
     fit(&["--gpu", "RTX 5060 Ti", "--vram", "15845MiB"]).expect(0).says("RTX 5060 Ti (15.47 GiB)");
+    fit(&["--gpu", "RTX 6000 Ada"]).expect(0).says("NVIDIA RTX 6000 Ada Generation (");
+    fit(&["--gpu", "RTX PRO 6000"]).expect(2).says("is the beginning of several cards").says("Workstation Edition");
     fit(&["--gpu", "RTX 4O90"]).expect(2).says("did you mean `RTX 4090`?");
     fit(&["--gpu", "L4", "--facts", "x.yaml"]).expect(2).says("a saved one was named too");
     fit(&["--fact", "gpus=0"]).expect(2).says("nobody can tell what fits");

@@ -249,12 +249,21 @@ impl Fit {
         Ok(facts)
     }
 
-    // A card by its name in the table; `RTX 4090` is enough of `NVIDIA GeForce RTX 4090`.
+    // A card by its name in the table, or by how only that one begins; `RTX 4090` is enough of `NVIDIA GeForce RTX 4090`.
     fn card(&self, asked: &str, table: &Value, facts: &mut Facts) -> Result<(), CliError> {
         let rows: Vec<(&str, &Value)> =
             table.as_array().into_iter().flatten().filter_map(|row| Some((row["name"].as_str()?, row))).collect();
         let short = |name: &str| name.to_lowercase().replace("nvidia ", "").replace("geforce ", "");
-        let named: Vec<&(&str, &Value)> = rows.iter().filter(|(name, _)| short(name) == short(asked)).collect();
+        let mut named: Vec<&(&str, &Value)> = rows.iter().filter(|(name, _)| short(name) == short(asked)).collect();
+        if named.is_empty() {
+            named = rows.iter().filter(|(name, _)| begins(&short(name), &short(asked))).collect();
+            let mut names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+            names.dedup();
+            if names.len() > 1 {
+                let message = format!("`{asked}` is the beginning of several cards");
+                return Err(CliError::usage(message).help(format!("say which: {}", names.join(", "))));
+            }
+        }
         let Some((name, _)) = named.first() else {
             let names: Vec<String> =
                 rows.iter().map(|(name, _)| name.replace("NVIDIA ", "").replace("GeForce ", "")).collect();
@@ -292,6 +301,11 @@ impl Fit {
         }
         Ok(())
     }
+}
+
+// Whether a name begins with these words, as `rtx 6000 ada generation` does with `rtx 6000 ada`.
+fn begins(name: &str, words: &str) -> bool {
+    name.strip_prefix(words).is_some_and(|rest| rest.starts_with(' '))
 }
 
 fn parse_bytes(text: &str) -> Result<i64, String> {
