@@ -100,7 +100,7 @@ pub struct Fit {
     pub free: Option<i64>,
     /// Whether what is too much for the card moves to the RAM without an error.
     pub spills: bool,
-    /// How long it takes, if it fits; `None` where nobody knows.
+    /// How long it takes if there is room for it; `None` where nobody knows.
     pub time: Option<Time>,
     /// What makes it fit, the smallest change first; empty where it fits, and where nothing was found.
     pub would_fit_with: Vec<String>,
@@ -147,6 +147,11 @@ impl Fit {
             () if self.at_best() <= self.budget.max(self.card) => Fits::Marginal,
             () => Fits::No,
         }
+    }
+
+    /// How long it takes; `None` where nobody knows, and where it does not fit.
+    pub fn time_of_run(&self) -> Option<&Time> {
+        self.time.as_ref().filter(|_| self.fits() != Fits::No)
     }
 
     /// What binds: a phase, or `ram`.

@@ -107,7 +107,7 @@ impl From<&Fit> for FitRecord {
     fn from(fit: &Fit) -> Self {
         let [width, height, frames] = fit.workload.size.unwrap_or_default();
         let named = |phase: usize| PHASES[phase].to_owned();
-        let time = fit.time.as_ref().filter(|_| fit.fits() != Fits::No);
+        let time = fit.time_of_run();
         let parts = |phase: usize| fit.phases[phase].iter().map(|part| (part.name.clone(), part.bytes)).collect();
         Self {
             model: fit.workload.model.clone(),

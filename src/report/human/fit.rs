@@ -27,7 +27,7 @@ pub fn render(answers: &[Fit], paint: Paint) -> String {
             gib(answer.reported(2)),
             gib(answer.budget),
             gib(answer.ram),
-            answer.time.as_ref().filter(|_| answer.fits() != Fits::No).map_or_else(String::new, time),
+            answer.time_of_run().map_or_else(String::new, time),
             binds.to_owned(),
         ]);
     }
@@ -54,7 +54,7 @@ pub fn budget(answer: &Fit, paint: Paint) -> String {
             text += &paint.faint(&format!("           {shade} {:>6} GiB  {}\n", gib(part.bytes), part.name));
         }
     }
-    if let Some(known) = answer.time.as_ref().filter(|_| answer.fits() != Fits::No) {
+    if let Some(known) = answer.time_of_run() {
         text += &format!("  takes {}", time(known));
         text += &known.load.map_or_else(String::new, |load| format!(", and {} to load before", range(load)));
         text.push('\n');
