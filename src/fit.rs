@@ -16,8 +16,12 @@ use crate::plan::Plan;
 use crate::policy::{PolicySet, RunTime, Stack};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 
-/// Sizes that are tried where a video does not fit, the largest first, px. They suit the patches of every model.
+/// Sizes that are tried where a video does not fit and the stack takes any, the largest first, px. They suit the patches of
+/// every model.
 const SIZES: &[[i64; 2]] = &[[1280, 704], [960, 544], [832, 480], [640, 352], [448, 256]];
+
+/// Sizes of RAM that computers are sold with, GiB; a larger one is proposed where RAM is what is short.
+const RAM_SIZES: [i64; 9] = [16, 24, 32, 48, 64, 96, 128, 192, 256];
 
 /// Fewest frames that are proposed: a second of video at 16 frames a second.
 const LEAST_FRAMES: i64 = 16;
@@ -76,6 +80,12 @@ pub struct Fit {
     pub stack: String,
     /// The model and its size.
     pub workload: Workload,
+    /// Why the stack cannot run it, whatever the machine has; `None` where it can.
+    pub refused: Option<String>,
+    /// The only sizes that the stack takes of the model, `[width, height]` in px; empty where it takes any.
+    pub sizes: Vec<[i64; 2]>,
+    /// Denoising steps, and passes of the transformer in each; `None` where nobody knows.
+    pub steps: Option<[i64; 2]>,
     /// The settings that it rests on.
     pub settings: Map<String, Value>,
     /// What lies on the GPU in each of [`PHASES`], as the allocator counts it.
@@ -92,6 +102,8 @@ pub struct Fit {
     pub card: i64,
     /// RAM that it takes, bytes.
     pub ram: i64,
+    /// RAM without which it does not run at all, bytes; with less than `ram` it slows down.
+    pub least_ram: i64,
     /// RAM that it may take, bytes; `None` where the RAM is unknown.
     pub ram_budget: Option<i64>,
     /// RAM that it might take if nothing else were in it, bytes; `None` where the RAM is unknown.
@@ -142,11 +154,22 @@ impl Fit {
     /// Whether it fits.
     pub fn fits(&self) -> Fits {
         match () {
-            () if self.ram_at_best.is_some_and(|ram| self.ram > ram) => Fits::No,
+            () if self.is_refused() || self.ram_at_best.is_some_and(|ram| self.least_ram > ram) => Fits::No,
             () if self.at_worst() <= self.budget && self.ram_shortfall() == 0 => Fits::Yes,
             () if self.at_best() <= self.budget.max(self.card) => Fits::Marginal,
             () => Fits::No,
         }
+    }
+
+    /// Whether the stack takes no video of this size, whatever the machine has.
+    fn is_without_size(&self) -> bool {
+        let size = self.workload.size.map(|[width, height, _]| [width, height]);
+        !self.sizes.is_empty() && size.is_some_and(|size| !self.sizes.contains(&size))
+    }
+
+    /// Whether the stack makes no such video, whatever the machine has.
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some() || self.is_without_size()
     }
 
     /// How long it takes; `None` where nobody knows, and where it does not fit.
@@ -154,9 +177,11 @@ impl Fit {
         self.time.as_ref().filter(|_| self.fits() != Fits::No)
     }
 
-    /// What binds: a phase, or `ram`.
+    /// What binds: a phase, `ram`, the `size` that the stack does not take, or the `stack` that cannot run it.
     pub fn binding(&self) -> &'static str {
         match () {
+            () if self.refused.is_some() => "stack",
+            () if self.is_without_size() => "size",
             () if self.peak() <= self.budget && self.ram_shortfall() > 0 => "ram",
             () if self.fragments() && self.peak() <= self.budget => PHASES[2],
             // Only these two are estimated.
@@ -173,7 +198,7 @@ impl Fit {
             (Fits::Yes, _) => 0,
             (_, true) => self.peak() - self.budget,
             (_, false) if self.ram_shortfall() > 0 => self.ram_shortfall(),
-            (_, false) => self.at_worst() - self.budget,
+            (_, false) => (self.at_worst() - self.budget).max(0),
         }
     }
 
@@ -228,6 +253,9 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
     Ok(Fit {
         stack: stack.id.clone(),
         workload: Workload::of(facts),
+        steps: steps(facts),
+        refused: refused(&evaluation, stack),
+        sizes: taken_sizes(&evaluation, stack)?,
         settings: settings(stack, &plan),
         phases: [parts(0)?, parts(1)?, parts(2)?],
         context: bytes(&stack.context)?,
@@ -236,6 +264,7 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
         budget: bytes(&stack.budget)?,
         card: bytes(&stack.card)?,
         ram: bytes(&stack.ram)?,
+        least_ram: bytes(stack.least_ram.as_ref().unwrap_or(&stack.ram))?,
         ram_budget: bytes(&stack.ram_budget).ok(),
         ram_at_best: bytes(stack.ram_at_best.as_ref().unwrap_or(&stack.ram_budget)).ok(),
         free: bytes(&stack.free).ok(),
@@ -245,10 +274,40 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
     })
 }
 
+/// The only sizes that a stack takes of the model of a workload, `[width, height]` in px; empty where it takes any.
+///
+/// # Errors
+/// As [`fit`].
+pub fn sizes(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -> Result<Vec<[i64; 2]>, String> {
+    let plan = evaluate(set, facts, question);
+    taken_sizes(&evaluation(set, facts, &plan), stack)
+}
+
 fn bytes(evaluation: &Evaluation<'_>, expr: &Expr) -> Result<i64, String> {
     match evaluation.eval(expr, &[]) {
         Ok(value) => value.as_i64().ok_or_else(|| format!("`{}` gives no number of bytes", expr.text())),
         Err(EvalError::Unknown(name)) => Err(format!("`{name}` is unknown")),
+        Err(EvalError::Failed { message, .. }) => Err(format!("`{}` fails: {message}", expr.text())),
+    }
+}
+
+// What nobody knows refuses nothing.
+fn refused(evaluation: &Evaluation<'_>, stack: &Stack) -> Option<String> {
+    let holds = |when: &Expr| evaluation.eval(when, &[]).is_ok_and(|holds| holds == true);
+    stack.refuses.iter().find(|(when, _)| holds(when)).map(|(_, why)| why.clone())
+}
+
+fn steps(facts: &Facts) -> Option<[i64; 2]> {
+    let number = |name: &str| facts.value(name).and_then(Value::as_i64);
+    Some([number("workload.steps")?, number("workload.passes")?])
+}
+
+// Empty where the stack takes any, and where nobody said which it takes of this model.
+fn taken_sizes(evaluation: &Evaluation<'_>, stack: &Stack) -> Result<Vec<[i64; 2]>, String> {
+    let Some(expr) = &stack.sizes else { return Ok(Vec::new()) };
+    match evaluation.eval(expr, &[]) {
+        Ok(value) => serde_json::from_value(value).map_err(|_| format!("`{}` gives no sizes", expr.text())),
+        Err(EvalError::Unknown(_)) => Ok(Vec::new()),
         Err(EvalError::Failed { message, .. }) => Err(format!("`{}` fails: {message}", expr.text())),
     }
 }
@@ -288,17 +347,37 @@ struct Search<'a> {
 impl Search<'_> {
     fn changes(&self) -> Vec<String> {
         let mut changes = Vec::new();
-        changes.extend(self.circumstances());
-        changes.extend(self.settings());
-        changes.extend(self.frames().map(|frames| format!("{frames} frames")));
+        if self.answer.refused.is_some() {
+            changes.extend(self.stack_among(|_| true));
+            return changes;
+        }
+        if !self.answer.is_refused() {
+            changes.extend(self.circumstances());
+            changes.extend(self.settings());
+            let is_alternative = |stack: &Stack| self.stack.alternatives.contains(&stack.id);
+            changes.extend(self.stack_among(is_alternative));
+            changes.extend(self.more_ram().map(|gib| format!("{gib} GiB of RAM")));
+            changes.extend(self.frames().map(|frames| format!("{frames} frames")));
+        }
         changes.extend(self.size().map(|[width, height]| format!("{width}x{height}")));
         changes
+    }
+
+    // That of these stacks with which it fits better than now, and best.
+    fn stack_among(&self, is_meant: impl Fn(&Stack) -> bool) -> Option<String> {
+        let meant = self.set.stacks.iter().filter(|stack| is_meant(stack));
+        let answers = meant.filter_map(|stack| ask(self.set, stack, self.facts, self.question).ok());
+        let best = answers.filter(|answer| answer.fits() < self.answer.fits()).min_by_key(Fit::fits)?;
+        let how = if best.fits() == Fits::Marginal { " (marginally)" } else { "" };
+        Some(format!("stack {}{how}", best.stack))
     }
 
     // All that must be so for what is planned to fit; `None` where that is no matter of these.
     fn circumstances(&self) -> Option<String> {
         let answer = self.answer;
-        if answer.fits() != Fits::Marginal || answer.peak() > answer.budget.max(answer.card) {
+        let is_short_even_then =
+            answer.peak() > answer.budget.max(answer.card) || answer.ram_at_best.is_some_and(|ram| answer.ram > ram);
+        if answer.fits() != Fits::Marginal || is_short_even_then {
             return None;
         }
         let mut needs = Vec::new();
@@ -354,6 +433,14 @@ impl Search<'_> {
         }
     }
 
+    // The smallest usual size of RAM with which it fits, GiB.
+    fn more_ram(&self) -> Option<i64> {
+        let total = self.facts.value("ram.total").and_then(Value::as_i64)?;
+        let larger = RAM_SIZES.into_iter().filter(|gib| gib << 30 > total && self.answer.ram_shortfall() > 0);
+        let mut sizes = larger.map(|gib| (gib, gib << 30));
+        sizes.find(|(_, bytes)| self.fits_with(&[("ram.total", *bytes)])).map(|(gib, _)| gib)
+    }
+
     // The most frames below those that were asked for.
     fn frames(&self) -> Option<i64> {
         let [_, _, frames] = self.answer.workload.size?;
@@ -372,17 +459,22 @@ impl Search<'_> {
         found
     }
 
-    // The largest of the usual sizes below the one that was asked for, upright where that is.
+    // The largest that the stack takes, below the one that was asked for unless it refuses that; upright where that is.
     fn size(&self) -> Option<[i64; 2]> {
         let [width, height, _] = self.answer.workload.size?;
-        let sizes = SIZES.iter().filter(|[w, h]| w * h < width * height);
-        let mut sizes = sizes.map(|&[w, h]| if height > width { [h, w] } else { [w, h] });
-        sizes.find(|&[w, h]| self.fits_with(&[("workload.width", w), ("workload.height", h)]))
+        let turned = |[w, h]: [i64; 2]| if (height > width) == (h > w) { [w, h] } else { [h, w] };
+        let mut sizes: Vec<[i64; 2]> = match &self.answer.sizes[..] {
+            [] => SIZES.iter().copied().map(turned).collect(),
+            taken => taken.iter().copied().filter(|&size| size == turned(size)).collect(),
+        };
+        sizes.retain(|[w, h]| self.answer.is_refused() || w * h < width * height);
+        sizes.sort_by_key(|[w, h]| -w * h);
+        sizes.into_iter().find(|&[w, h]| self.fits_with(&[("workload.width", w), ("workload.height", h)]))
     }
 
-    fn fits_with(&self, workload: &[(&str, i64)]) -> bool {
+    fn fits_with(&self, known: &[(&str, i64)]) -> bool {
         let mut facts = self.facts.clone();
-        for (name, value) in workload {
+        for (name, value) in known {
             facts.know(*name, *value, Origin::User);
         }
         ask(self.set, self.stack, &facts, self.question).is_ok_and(|answer| answer.fits() == Fits::Yes)

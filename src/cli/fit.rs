@@ -18,7 +18,7 @@ use crate::engine::Question;
 use crate::facts::units::{Unit, parse_quantity, show};
 use crate::facts::workload::{self, Workload};
 use crate::facts::{Facts, Origin, cards};
-use crate::fit::{Fit as Answer, fit};
+use crate::fit::{self, Fit as Answer};
 use crate::policy::{PolicySet, Stack};
 use crate::report::fit::{FitRecord, FitReport, SCHEMA};
 use crate::report::human;
@@ -33,11 +33,14 @@ const REPORTED: f64 = 0.967;
 /// The capability of a card of which nothing but the VRAM is asked: Ampere, the oldest with bf16.
 const CAPABILITY: f64 = 8.6;
 
+/// The small size that is asked about beside a model's own, px: the one that every Wan model of 480p makes.
+const SMALL: [i64; 2] = [832, 480];
+
 /// Show which models and sizes fit, by phase, and what would make the others fit
 ///
-/// Each model at the size that it is usually run at, and at 832x480; or those that are asked for. It
-/// fits, fits marginally (only when memory does not fragment, or with nothing else on the card), or
-/// does not fit.
+/// Each model at the size that it is usually run at, and at 832x480, where the stack takes that; or
+/// those that are asked for. It fits, fits marginally (only when memory does not fragment, or with
+/// nothing else on the card), or does not fit.
 ///
 /// Examples:
 ///   wan22-policy fit
@@ -54,6 +57,14 @@ pub struct Fit {
     /// This size and, or else the model's own, number of frames; may be given several times
     #[arg(long, value_name = "WxH[xF]", value_parser = parse_size)]
     size: Vec<Size>,
+
+    /// So many denoising steps, as 4 with a distilled model [default: the model's own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    steps: Option<u16>,
+
+    /// Passes of the transformer in each step: 2 with guidance, 1 without (CFG 1) [default: the model's own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=3))]
+    passes: Option<u8>,
 
     /// The stack that runs it; may be given several times [default: diffusers]
     #[arg(long, value_name = "ID")]
@@ -118,6 +129,8 @@ impl Fit {
         if let Some(goal) = self.goal {
             facts.know("workload.goal", goal.as_str(), Origin::User);
         }
+        facts.know("workload.steps", self.steps, Origin::User);
+        facts.know("workload.passes", self.passes, Origin::User);
         let answers = self.answers(&set, &facts)?;
         if let Some(path) = &self.svg {
             fs::write(path, svg::budgets(&summary(&facts), &answers))
@@ -144,14 +157,12 @@ impl Fit {
         let mut asked = Vec::new();
         for model in self.models(models)? {
             for stack in self.stacks(set)? {
-                asked.extend(self.workloads(facts, model, models)?.into_iter().map(|facts| (stack, facts)));
+                let workloads = self.workloads((set, stack, &question), facts, model, models)?;
+                asked.extend(workloads.into_iter().map(|facts| (stack, facts)));
             }
         }
-        let answers = asked.par_iter().map(|(stack, facts)| fit(set, stack, facts, &question));
-        answers.collect::<Result<_, String>>().map_err(|why| {
-            let help = "name the card with --gpu, or its memory with --vram and --ram";
-            CliError::usage(format!("nobody can tell what fits: {why}")).help(help)
-        })
+        let answers = asked.par_iter().map(|(stack, facts)| fit::fit(set, stack, facts, &question));
+        answers.collect::<Result<_, String>>().map_err(unanswered)
     }
 
     fn models<'a>(&'a self, models: &'a Map<String, Value>) -> Result<Vec<&'a str>, CliError> {
@@ -180,8 +191,14 @@ impl Fit {
         asked.into_iter().map(known).collect()
     }
 
-    // The machine with each size that is asked of the model.
-    fn workloads(&self, facts: &Facts, model: &str, models: &Map<String, Value>) -> Result<Vec<Facts>, CliError> {
+    // The machine with each size that is asked of the model on a stack.
+    fn workloads(
+        &self,
+        (set, stack, question): (&PolicySet, &Stack, &Question),
+        facts: &Facts,
+        model: &str,
+        models: &Map<String, Value>,
+    ) -> Result<Vec<Facts>, CliError> {
         let of = |size: Option<Size>| {
             let mut facts = facts.clone();
             facts.forget("workload.model");
@@ -199,8 +216,19 @@ impl Fit {
         if !self.size.is_empty() {
             return self.size.iter().map(|size| of(Some(*size))).collect();
         }
+        // The model's own size and a small one, or where the stack takes neither, its largest and its smallest.
         let own = of(None)?;
-        let small = of(Some((832, 480, None)))?;
+        let mut taken = fit::sizes(set, stack, &own, question).map_err(unanswered)?;
+        taken.retain(|[width, height]| width >= height);
+        taken.sort_by_key(|[width, height]| width * height);
+        let takes = |size: [i64; 2]| taken.is_empty() || taken.contains(&size);
+        let of_size = |[width, height]: [i64; 2]| of(Some((width, height, None)));
+        let small = taken.first().copied().filter(|_| !takes(SMALL)).unwrap_or(SMALL);
+        let own = match (Workload::of(&own).size, taken.last()) {
+            (Some([width, height, _]), Some(&largest)) if !takes([width, height]) => of_size(largest)?,
+            _ => own,
+        };
+        let small = of_size(small)?;
         let is_same = Workload::of(&own) == Workload::of(&small);
         Ok(if is_same { vec![own] } else { vec![own, small] })
     }
@@ -301,6 +329,11 @@ impl Fit {
         }
         Ok(())
     }
+}
+
+fn unanswered(why: String) -> CliError {
+    let help = "name the card with --gpu, or its memory with --vram and --ram";
+    CliError::usage(format!("nobody can tell what fits: {why}")).help(help)
 }
 
 // Whether a name begins with these words, as `rtx 6000 ada generation` does with `rtx 6000 ada`.

@@ -126,6 +126,7 @@ const TABLE: &[Origin] = &[Origin::Table];
 const INSTALLED: &[Origin] = &[Origin::Installed];
 const CHECKPOINT: &[Origin] = &[Origin::Checkpoint];
 const ASKED: &[Origin] = &[Origin::User];
+const OF_THE_MODEL: &[Origin] = &[Origin::User, Origin::Table];
 const NOBODY: &[Origin] = &[];
 
 /// Every fact, by family.
@@ -232,10 +233,11 @@ pub const FACTS: &[FactSpec] = &[
     fact("models[].bytes", Int, BYTES, Stable, CHECKPOINT, "Bytes of all weights, exactly.", "a shard is missing or cannot be read"),
     fact("models[].complete", Bool, None, Stable, CHECKPOINT, "Whether every shard that the index names is there and whole.", "a file cannot be read"),
     fact("workload.model", Text, None, Stable, ASKED, "Model to run; a row of `data.models`.", "nothing is planned"),
-    fact("workload.width", Int, PIXELS, Stable, ASKED, "Width of the video.", "nothing is planned"),
-    fact("workload.height", Int, PIXELS, Stable, ASKED, "Height of the video.", "nothing is planned"),
-    fact("workload.frames", Int, COUNT, Stable, ASKED, "Frames of the video; 4n + 1 for most models.", "nothing is planned"),
-    fact("workload.steps", Int, COUNT, Stable, ASKED, "Denoising steps.", "nothing is planned"),
+    fact("workload.width", Int, PIXELS, Stable, OF_THE_MODEL, "Width of the video.", "nothing is planned"),
+    fact("workload.height", Int, PIXELS, Stable, OF_THE_MODEL, "Height of the video.", "nothing is planned"),
+    fact("workload.frames", Int, COUNT, Stable, OF_THE_MODEL, "Frames of the video; 4n + 1 for most models.", "nothing is planned"),
+    fact("workload.steps", Int, COUNT, Stable, OF_THE_MODEL, "Denoising steps.", "nothing is planned"),
+    fact("workload.passes", Int, COUNT, Stable, OF_THE_MODEL, "Passes of the transformer in each step: 2 with guidance, 1 without.", "nothing is planned, or the model's row does not say"),
     fact("workload.batch", Int, COUNT, Stable, ASKED, "Videos generated at once.", "nothing is planned"),
     fact("workload.goal", Text, None, Stable, ASKED, "What to favour: `speed`, `balanced` or `memory`.", "nothing is planned"),
 ];

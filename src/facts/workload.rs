@@ -91,7 +91,7 @@ pub struct UnknownModel {
     pub known: Vec<String>,
 }
 
-/// Records what was not asked for: the default model, its own size and steps (its row of `data.models`), one video at a
+/// Records what was not asked for: the default model, its own size, steps and passes (its row of `data.models`), one video at a
 /// time, the goal `balanced`.
 ///
 /// # Errors
@@ -109,7 +109,7 @@ pub fn complete(facts: &mut Facts, models: &Map<String, Value>) -> Result<(), Un
     let Some(row) = models.get(&model) else {
         return Err(UnknownModel { model, known: models.keys().cloned().collect() });
     };
-    for column in ["width", "height", "frames", "steps"] {
+    for column in ["width", "height", "frames", "steps", "passes"] {
         let name = format!("workload.{column}");
         match row.get(column).cloned() {
             Some(value) if facts.value(&name).is_none() => facts.know(name, value, Origin::Table),

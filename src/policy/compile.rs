@@ -216,6 +216,15 @@ impl<'a> Compiler<'a> {
                 stacks.insert(&entry.id, (file, index));
             }
         }
+        for (file, index) in stacks.values() {
+            for (i, other) in file.entries.stacks[*index].alternatives.iter().enumerate() {
+                if !stacks.contains_key(other.as_str()) {
+                    let finding = Finding::error("policy-file", format!("there is no stack `{other}`"));
+                    let span = file.document.span(&format!("/stacks/{index}/alternatives/{i}"));
+                    self.errors.push(finding.at(span, "").maybe_help(did_you_mean(other, stacks.keys().copied())));
+                }
+            }
+        }
         stacks
     }
 

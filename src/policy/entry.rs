@@ -410,12 +410,20 @@ impl FileCompiler<'_> {
             compiled
         });
         let time = entry.time.as_ref().map(|time| errors.keep(self.run_time(&entry.id, time, &base)));
+        let mut refuses = Vec::new();
+        for (i, refusal) in entry.refuses.iter().enumerate() {
+            let when = errors.keep(self.condition(&refusal.when, &format!("{base}/refuses/{i}/when"), &[], false));
+            refuses.extend(when.map(|when| (when, refusal.why.clone())));
+        }
         let spills = errors.keep(self.spills(entry, &base));
+        let taken = entry.sizes.as_ref().map(|text| self.sizes(&entry.id, text, &format!("{base}/sizes")));
+        let sizes = taken.and_then(|taken| errors.keep(taken));
         let mut own = |text: &str, key: &str| errors.keep(bytes(text, &format!("{base}/{key}"), key));
         let fragmentation = entry.fragmentation.as_ref().and_then(|text| own(text, "fragmentation"));
         let uncertainty = entry.uncertainty.as_ref().and_then(|text| own(text, "uncertainty"));
         let ram_at_best = entry.ram_at_best.as_ref().and_then(|text| own(text, "ram_at_best"));
-        let sizes = [
+        let least_ram = entry.least_ram.as_ref().and_then(|text| own(text, "least_ram"));
+        let needed = [
             (&entry.context, "context"),
             (&entry.ram, "ram"),
             (&entry.budget, "budget"),
@@ -423,19 +431,27 @@ impl FileCompiler<'_> {
             (&entry.ram_budget, "ram_budget"),
             (&entry.free, "free"),
         ];
-        let sizes = sizes.map(|(text, key)| own(text, key));
+        let needed = needed.map(|(text, key)| own(text, key));
         let ([Some(context), Some(ram), Some(budget), Some(card), Some(ram_budget), Some(free)], Some(spills), true) =
-            (sizes, spills, errors.0.is_empty())
+            (needed, spills, errors.0.is_empty())
         else {
             return Err(errors.0);
         };
         let (id, why, time) = (entry.id.clone(), entry.why.clone(), time.flatten());
+        let alternatives = entry.alternatives.clone();
         #[rustfmt::skip]
         let stack = Stack {
-            id, why, settings, phases, context, fragmentation, uncertainty, ram, budget, card, ram_budget, ram_at_best, free, spills,
-            time,
+            id, why, settings, refuses, sizes, alternatives, phases, context, fragmentation, uncertainty, ram, least_ram, budget, card,
+            ram_budget, ram_at_best, free, spills, time,
         };
         Ok(stack)
+    }
+
+    fn sizes(&self, stack: &str, text: &str, pointer: &str) -> Result<Expr, Vec<Finding>> {
+        let expr = self.expr(text, pointer, &[])?;
+        let edges = Type::List(Arc::new(Type::Int(Some(Unit::Pixels))));
+        fits(&expr, &Type::List(Arc::new(edges)), &format!("`sizes` of stack `{stack}` is"))?;
+        Ok(expr)
     }
 
     fn spills(&self, entry: &StackEntry, base: &str) -> Result<Expr, Vec<Finding>> {

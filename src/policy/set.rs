@@ -104,6 +104,12 @@ pub struct Stack {
     pub why: String,
     /// Names of the settings that the answer rests on.
     pub settings: Vec<&'static str>,
+    /// What it cannot run, whatever the machine has: a condition, and why.
+    pub refuses: Vec<(Expr, String)>,
+    /// The only sizes that it takes of the model, a list of `[width, height]` in px; `None` where it takes any.
+    pub sizes: Option<Expr>,
+    /// Ids of other stacks that are the same program run otherwise.
+    pub alternatives: Vec<String>,
     /// What lies on the GPU while the prompt is encoded, the video denoised, and decoded; each by its name.
     pub phases: [Vec<(String, Expr)>; 3],
     /// What the device counts beside the allocator.
@@ -114,6 +120,8 @@ pub struct Stack {
     pub uncertainty: Option<Expr>,
     /// RAM that the run takes.
     pub ram: Expr,
+    /// RAM without which it does not run at all, where that is less.
+    pub least_ram: Option<Expr>,
     /// VRAM that it may take.
     pub budget: Expr,
     /// VRAM that it might take if nothing else were on the card.

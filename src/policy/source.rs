@@ -187,6 +187,15 @@ pub struct StackEntry {
     /// Settings of the plan that the answer rests on; another value of one is a way to fit.
     #[serde(default)]
     pub settings: Vec<String>,
+    /// What the stack cannot run, whatever the machine has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refuses: Vec<RefusalEntry>,
+    /// The only sizes that the stack takes of the model, a list of `[width, height]` in px; absent where it takes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<String>,
+    /// Ids of other stacks that are the same program run otherwise, which may fit where this one does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<String>,
     /// What lies on the GPU in each phase.
     pub phases: PhasesEntry,
     /// What the device counts beside the allocator, in every phase.
@@ -199,6 +208,9 @@ pub struct StackEntry {
     pub uncertainty: Option<String>,
     /// RAM that the run takes.
     pub ram: String,
+    /// RAM without which it does not run at all, where it only slows down with less than `ram`; absent where that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_ram: Option<String>,
     /// VRAM that it may take.
     pub budget: String,
     /// VRAM that it might take if nothing else were on the card.
@@ -215,6 +227,16 @@ pub struct StackEntry {
     /// How long it takes; absent where nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<TimeEntry>,
+}
+
+/// What a stack cannot run.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefusalEntry {
+    /// Condition under which it cannot.
+    pub when: String,
+    /// Why, as half a sentence after "it cannot run it:".
+    pub why: String,
 }
 
 /// How long a run takes. `pace` goes from 0, the slow end of what is known, to 1, the fast one.

@@ -38,6 +38,12 @@ pub struct FitRecord {
     pub height: i64,
     /// Number of frames.
     pub frames: i64,
+    /// Denoising steps; absent where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<i64>,
+    /// Passes of the transformer in each step; absent where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<i64>,
     /// The settings that the answer rests on.
     pub settings: Map<String, Value>,
     /// Whether it fits.
@@ -65,6 +71,8 @@ pub struct FitRecord {
     pub spills: bool,
     /// RAM that the run takes.
     pub ram_bytes: i64,
+    /// RAM without which it does not run at all; with less than `ram_bytes` it slows down.
+    pub least_ram_bytes: i64,
     /// RAM that may be taken; absent where the RAM is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ram_budget_bytes: Option<i64>,
@@ -74,10 +82,13 @@ pub struct FitRecord {
     /// How long the model takes to load before, when no file is in the page cache, seconds; absent where the disk is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load_s: Option<Span>,
-    /// What binds: `encode`, `denoise`, `decode` or `ram`.
+    /// What binds: `encode`, `denoise`, `decode`, `ram`, `size` where the stack takes none of this size, or `stack` where it cannot run it.
     pub binding: String,
     /// By how much it does not fit.
     pub shortfall_bytes: i64,
+    /// Why the stack cannot run it, whatever the machine has; absent where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// What makes it fit, the smallest change first; empty where it fits or nothing was found.
     pub would_fit_with: Vec<String>,
 }
@@ -115,6 +126,8 @@ impl From<&Fit> for FitRecord {
             width,
             height,
             frames,
+            steps: fit.steps.map(|[steps, _]| steps),
+            passes: fit.steps.map(|[_, passes]| passes),
             settings: fit.settings.clone(),
             fits: fit.fits(),
             peak_bytes: fit.allocated(fit.largest()),
@@ -128,11 +141,13 @@ impl From<&Fit> for FitRecord {
             taken_by_others_bytes: fit.taken_by_others(),
             spills: fit.spills,
             ram_bytes: fit.ram,
+            least_ram_bytes: fit.least_ram,
             ram_budget_bytes: fit.ram_budget,
             time_s: time.map(TimeRecord::from),
             load_s: time.and_then(|time| time.load),
             binding: fit.binding().to_owned(),
             shortfall_bytes: fit.shortfall(),
+            refused: fit.refused.clone(),
             would_fit_with: fit.would_fit_with.clone(),
         }
     }

@@ -12,7 +12,7 @@ use wan22_policy::corpus::Corpus;
 use wan22_policy::diag::Source;
 use wan22_policy::engine::{Question, evaluate};
 use wan22_policy::expr::Expr;
-use wan22_policy::facts::workload::Workload;
+use wan22_policy::facts::workload::{self, Workload};
 use wan22_policy::facts::{Fact, Facts, Origin, file, vocabulary};
 use wan22_policy::plan::Plan;
 use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, What, compile, load, table};
@@ -91,7 +91,8 @@ pub fn described<'a>(mut facts: Facts, said: impl IntoIterator<Item = &'a str>, 
 
 fn asked(mut facts: Facts, workload: &str) -> Facts {
     workload.parse::<Workload>().unwrap().record(&mut facts);
-    facts.know("workload.goal", "balanced", Origin::User);
+    // A model of other policies has no row here.
+    let _ = workload::complete(&mut facts, POLICIES.table("models").and_then(Value::as_object).unwrap());
     facts
 }
 

@@ -14,7 +14,8 @@ const SHADES: [char; 5] = ['█', '▓', '▒', '░', '▚'];
 /// One line for each answer, and what would make the others fit.
 pub fn render(answers: &[Fit], paint: Paint) -> String {
     let mut table = Table::default();
-    table.row(["model", "video", "stack", "fits", "encode", "denoise", "decode", "of", "RAM", "time", "binds"]);
+    table
+        .row(["model", "video", "stack", "fits", "encode", "denoise", "decode", "of", "RAM", "steps", "time", "binds"]);
     for answer in answers {
         let binds = if answer.fits() == Fits::Yes { "" } else { answer.binding() };
         table.row([
@@ -27,13 +28,16 @@ pub fn render(answers: &[Fit], paint: Paint) -> String {
             gib(answer.reported(2)),
             gib(answer.budget),
             gib(answer.ram),
+            answer.steps.map_or_else(String::new, |[steps, passes]| format!("{steps}x{passes}")),
             answer.time_of_run().map_or_else(String::new, time),
             binds.to_owned(),
         ]);
     }
     let lines = table.render(paint, usize::MAX);
     let mut lines = lines.lines();
-    let mut text = String::from("  GiB of VRAM in each phase, as the device reports it, of what may be taken\n\n");
+    let mut text = String::from(
+        "  GiB of VRAM in each phase, as the device reports it, of what may be taken; steps x passes of the transformer\n\n",
+    );
     text += &format!("{}\n", paint.faint(lines.next().unwrap_or_default()));
     for (answer, line) in answers.iter().zip(lines) {
         let line = if answer.fits() == Fits::No { paint.red(line) } else { line.to_owned() };
@@ -129,6 +133,14 @@ fn remarks(answer: &Fit) -> impl Iterator<Item = String> {
 fn advice(answer: &Fit) -> String {
     let short = with_unit(answer.shortfall());
     let lacks = match (answer.fits(), answer.binding()) {
+        (_, "stack") => format!("{} cannot run it: {}", answer.stack, answer.refused.as_deref().unwrap_or_default()),
+        (_, "size") => {
+            let sizes: Vec<String> = answer.sizes.iter().map(|[width, height]| format!("{width}x{height}")).collect();
+            format!("{} takes only {}", answer.stack, sizes.join(", "))
+        }
+        (Fits::Marginal, "ram") if answer.ram_at_best.is_some_and(|ram| answer.ram > ram) => {
+            format!("{short} short of RAM, so weights are read from the disk again and again")
+        }
         (Fits::Marginal, "ram") => format!("{short} short of RAM unless nothing else is in it"),
         (_, "ram") => format!("{short} short of RAM"),
         (Fits::Marginal, _) if answer.uncertainty > 0 => {
@@ -142,6 +154,7 @@ fn advice(answer: &Fit) -> String {
         (_, phase) => format!("{short} short in {phase}"),
     };
     match &answer.would_fit_with[..] {
+        [] if answer.is_refused() => lacks,
         [] => format!("{lacks}; nothing that is known makes it fit"),
         changes => format!("{lacks}; fits with {}", changes.join(", or ")),
     }
