@@ -18,5 +18,5 @@ pub use set::{
     Allowed, Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet,
     Provenance, RunTime, Stack, ValueRule,
 };
-pub use tables::{Table, type_words};
+pub use tables::{Added, Table, type_words};
 pub use template::Template;

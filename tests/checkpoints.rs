@@ -866,6 +866,8 @@ fn what_lies_there_is_what_is_loaded() {
     }
     let bytes = root.probe().value("models[0].bytes").unwrap().as_i64().unwrap();
     assert_eq!(ask("comfyui").0, bytes);
+    // Wan2GP keeps the whole of it on this card.
+    assert_eq!(ask("wan2gp").0, bytes);
     assert!(bytes < template * 6 / 10, "{bytes} of {template}");
     assert!(ask("comfyui").1 < seconds && ask("diffusers").1 < diffusers);
     safetensors(&root.path("wan2.2_t2v_low_noise_14B_fp16.safetensors"), &A14B.official(), "F16", 2);

@@ -35,6 +35,27 @@ pub struct Table {
     pub provenance: Provenance,
     /// Where each of its rows stands.
     pub rows: Vec<Span>,
+    /// What other files add to it.
+    pub added: Vec<Added>,
+}
+
+/// Rows that a file adds to the table of another.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// Their names; none of a list.
+    pub rows: Vec<String>,
+    /// Where they stand, and why they are right.
+    pub provenance: Provenance,
+}
+
+impl Added {
+    fn of((file, rows): &(&LoadedFile, &Value), name: &str) -> Option<Self> {
+        let entry = file.entries.data.get(name)?;
+        let rows = rows.as_object().into_iter().flat_map(Map::keys).cloned().collect();
+        let span = file.document.key_span(&format!("/data/{}", escape(name)));
+        let (why, source) = (entry.why.clone(), Some(entry.source.clone()));
+        Some(Self { rows, provenance: Provenance { layer: file.layer, span, why, source } })
+    }
 }
 
 impl Table {
@@ -85,6 +106,7 @@ pub fn read(
     if let Some((text, None)) = unit {
         reader.error(&format!("{pointer}/unit"), format!("`{text}` is not a unit"));
     }
+    let of_others = added.iter().filter_map(|added| Added::of(added, name)).collect();
     let table = match (&entry.value, &entry.rows) {
         (Some(value), None) => {
             let value = reader.cell(value, unit.and_then(|(_, unit)| unit), &format!("{pointer}/value"));
@@ -106,7 +128,7 @@ pub fn read(
         Some((ty, value)) if reader.errors.is_empty() => {
             let (why, source) = (entry.why.clone(), Some(entry.source.clone()));
             let provenance = Provenance { layer: file.layer, span: document.key_span(&pointer), why, source };
-            Ok(Table { ty, value, provenance, rows: reader.places })
+            Ok(Table { ty, value, provenance, rows: reader.places, added: of_others })
         }
         Some(_) => Err(reader.errors),
         None => {

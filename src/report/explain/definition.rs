@@ -9,7 +9,7 @@ use crate::diag::At;
 use crate::expr::Signature;
 use crate::expr::functions::Function;
 use crate::facts::units::Unit;
-use crate::policy::{Provenance, Table};
+use crate::policy::{Added, Provenance, Table};
 
 /// A function that expressions may call.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -63,8 +63,25 @@ pub struct TableExplanation {
     /// Canonical unit of a constant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
+    /// What other files add to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<AddedRecord>,
     /// The settings whose policies read it.
     pub read_by: Vec<String>,
+}
+
+/// Rows that a file adds to the table of another.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct AddedRecord {
+    /// Where they stand.
+    pub at: At,
+    /// Their names; none of a list.
+    pub rows: Vec<String>,
+    /// What they are, in a sentence.
+    pub description: String,
+    /// Where their numbers come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// A column of a table.
@@ -130,7 +147,20 @@ impl TableExplanation {
             unit: table.ty.unit().filter(|_| columns.is_empty()),
             columns,
             value: table.value.clone(),
+            added: table.added.iter().map(AddedRecord::new).collect(),
             read_by,
+        }
+    }
+}
+
+impl AddedRecord {
+    fn new(added: &Added) -> Self {
+        let Added { rows, provenance } = added;
+        Self {
+            at: provenance.span.at(),
+            rows: rows.clone(),
+            description: provenance.why.clone(),
+            source: provenance.source.clone(),
         }
     }
 }

@@ -93,6 +93,11 @@ fn render_table(name: &str, table: &TableExplanation, paint: Paint) -> String {
             _ => {}
         }
     }
+    for added in &table.added {
+        text += &format!("\n{} {}\n", paint.bold(&format!("added {}", added.rows.join(", "))), place(&added.at));
+        text += &format!("  {}\n", wrap(&added.description, WIDTH, 2));
+        text += &section("source", added.source.as_deref());
+    }
     text
 }
 
