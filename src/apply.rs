@@ -30,20 +30,25 @@
 //! phase `finish` it does the rest of step 5, whatever the targets hold by then. Every step of each way may be
 //! interrupted and repeated.
 //!
-//! Hard links are not kept (the new file is another file), and a directory that is replaced by a link while a commit runs
-//! is not noticed.
+//! # Places
+//!
+//! Every file is reached from the opened root, folder by folder and through no link ([`root`]), so a folder that somebody
+//! replaces by a link in mid-run is an error and leads nowhere. A new file gets the owner, mode, access control list and
+//! extended attributes of the one whose place it takes ([`attributes`]), or is not put there. A file of several names (hard
+//! links) is refused, because the other names would keep the old bytes.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+mod attributes;
 mod disk;
 mod history;
 mod journal;
@@ -51,12 +56,17 @@ mod root;
 #[cfg(test)]
 mod tests;
 
+use attributes::Attributes;
 use history::{Entry, EntryFile};
 use journal::{Journal, JournalFile, Staged};
+use root::Place;
 pub use root::Root;
 
 /// Directory inside the root that holds everything this module remembers.
 pub const STATE_DIR: &str = ".wan22-policy";
+
+/// Applies that the history keeps; older ones cannot be taken back.
+pub const KEPT: usize = 50;
 
 /// Name and version of the format of `applied.json`.
 pub const APPLIED_SCHEMA: &str = "wan22-policy/applied/v1";
@@ -104,6 +114,30 @@ pub enum ApplyError {
         /// The link.
         path: PathBuf,
     },
+    /// A link stands where a folder of ours, or a folder on the way to a target, was or should be.
+    #[error("`{}` should be a folder, and is a link or a file", path.display())]
+    LinkInstead {
+        /// Where it stands.
+        path: PathBuf,
+    },
+    /// A target has other names, which would keep the old bytes.
+    #[error("`{}` is one of {links} names of the same file (hard links), and only this one would get the new bytes", path.display())]
+    HardLinks {
+        /// The target.
+        path: PathBuf,
+        /// How many names the file has.
+        links: u64,
+    },
+    /// The new file cannot get what the old one has.
+    #[error("the {what} of `{}` cannot be kept: {error}", path.display())]
+    NotKept {
+        /// What cannot be kept.
+        what: String,
+        /// The new file, beside its target.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A target is a directory, a pipe or a device.
     #[error("`{}` is not a regular file", path.display())]
     NotAFile {
@@ -133,15 +167,15 @@ pub enum ApplyError {
         path: PathBuf,
     },
     /// Files differ from what the change was derived from.
-    #[error("{} changed while the change was prepared (in `{}`)", Names(files), root.display())]
+    #[error("{} changed while the change was prepared (in `{}`)", Names(files.iter().map(|changed| &changed.file)), root.display())]
     Changed {
         /// The root.
         root: PathBuf,
-        /// Names of the files.
-        files: Vec<String>,
+        /// The files.
+        files: Vec<Changed>,
     },
     /// Files were changed after they were applied, so a rollback would lose the edits.
-    #[error("{} changed since the last apply (in `{}`)", Names(files), root.display())]
+    #[error("{} changed since the apply (in `{}`)", Names(files.iter()), root.display())]
     EditedSince {
         /// The root.
         root: PathBuf,
@@ -160,6 +194,14 @@ pub enum ApplyError {
         /// The root.
         root: PathBuf,
     },
+    /// The history does not reach back to an apply, or the apply is the newest one.
+    #[error("no apply after number {to} can be taken back; the history has {}", Numbers(known))]
+    NoSuchApply {
+        /// The number that was asked for.
+        to: u32,
+        /// Those of the history.
+        known: Vec<u32>,
+    },
     /// A file of the state directory is not what this program wrote.
     #[error("`{}` is damaged: {message}", path.display())]
     State {
@@ -170,15 +212,38 @@ pub enum ApplyError {
     },
 }
 
-struct Names<'a>(&'a [String]);
+struct Names<I>(I);
 
-impl fmt::Display for Names<'_> {
+impl<'a, I: Iterator<Item = &'a String> + Clone> fmt::Display for Names<I> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, name) in self.0.iter().enumerate() {
+        for (i, name) in self.0.clone().enumerate() {
             write!(f, "{}`{name}`", if i > 0 { ", " } else { "" })?;
         }
         Ok(())
     }
+}
+
+struct Numbers<'a>(&'a [u32]);
+
+impl fmt::Display for Numbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("none"),
+            [one] => write!(f, "{one}"),
+            [first, .., last] => write!(f, "{first} to {last}"),
+        }
+    }
+}
+
+/// A file that is not what a change was derived from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Its name.
+    pub file: String,
+    /// The bytes that the change was derived from; `None` when there was no file, or nobody kept them.
+    pub was: Option<Vec<u8>>,
+    /// The bytes that it holds; `None` when there is no file.
+    pub is: Option<Vec<u8>>,
 }
 
 /// The new content of one file.
@@ -225,19 +290,47 @@ pub struct Applied {
     pub files: Vec<String>,
     /// What an earlier run had left in flight.
     pub recovered: Option<Recovered>,
+    /// Whether the file system could keep other runs away.
+    pub is_locked: bool,
 }
 
 /// What a [`rollback`] did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolledBack {
-    /// Number of the history entry that was taken back.
-    pub entry: u32,
+    /// Numbers of the history entries that were taken back, the newest first.
+    pub entries: Vec<u32>,
     /// Names of the files that hold their old bytes again.
     pub restored: Vec<String>,
     /// Names of the files that did not exist before and were removed again.
     pub removed: Vec<String>,
     /// What an earlier run had left in flight.
     pub recovered: Option<Recovered>,
+    /// Whether the file system could keep other runs away.
+    pub is_locked: bool,
+}
+
+/// One apply of the past.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastApply {
+    /// Its number in the history.
+    pub number: u32,
+    /// When, RFC 3339 in UTC, to the second.
+    pub time: String,
+    /// What the plan was derived from, as the caller gave it.
+    pub inputs: Value,
+    /// The files that it changed.
+    pub files: Vec<PastFile>,
+}
+
+/// One file of a [`PastApply`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastFile {
+    /// Its name.
+    pub file: String,
+    /// The old bytes; `None` when there was no file.
+    pub before: Option<Vec<u8>>,
+    /// The bytes that were written; `None` where nobody has them any more, because the file was edited.
+    pub after: Option<Vec<u8>>,
 }
 
 /// What an earlier, interrupted run left in flight and what became of it.
@@ -247,8 +340,8 @@ pub struct Recovered {
     pub operation: Operation,
     /// Whether it was finished or undone.
     pub outcome: Outcome,
-    /// Number of the history entry it was making or taking back.
-    pub entry: u32,
+    /// Number of the history entry it was making, or of those it was taking back.
+    pub entries: Vec<u32>,
     /// Names of the files it was about.
     pub files: Vec<String>,
 }
@@ -283,7 +376,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// When the name or a link leads out of the root, the file is not a regular one, or cannot be read.
 pub fn read(root: &Root, file: &str) -> Result<Option<Vec<u8>>, ApplyError> {
     match root.resolve(file) {
-        Ok(path) => disk::read(&path),
+        Ok(place) => disk::read(&place),
         Err(ApplyError::NoDirectory { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -294,14 +387,42 @@ pub fn read(root: &Root, file: &str) -> Result<Option<Vec<u8>>, ApplyError> {
 /// # Errors
 /// When `applied.json` cannot be read or is not of the form of [`AppliedRecord`].
 pub fn applied(root: &Root) -> Result<Option<AppliedRecord>, ApplyError> {
-    let path = root.state("applied.json");
-    let record: Option<AppliedRecord> = disk::read_json(&path)?;
+    let Some(place) = root.state("applied.json")? else { return Ok(None) };
+    let record: Option<AppliedRecord> = disk::read_json(&place)?;
     match record {
         Some(record) if record.schema != APPLIED_SCHEMA => {
-            Err(ApplyError::State { path, message: format!("unknown schema `{}`", record.schema) })
+            Err(ApplyError::State { path: place.path, message: format!("unknown schema `{}`", record.schema) })
         }
         record => Ok(record),
     }
+}
+
+/// The applies that can be taken back, the newest first.
+///
+/// # Errors
+/// When an entry of the history is damaged or cannot be read.
+pub fn history(root: &Root) -> Result<Vec<PastApply>, ApplyError> {
+    // By target: the bytes before the next newer apply, which are those after this one unless somebody edited the file.
+    let mut next: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
+    let mut past = Vec::new();
+    for number in history::numbers(root)?.into_iter().rev() {
+        let entry = history::load(root, number)?;
+        let mut files = Vec::new();
+        for (name, file) in &entry.files {
+            let before = match (&file.saved, &file.sha256_before) {
+                (Some(saved), Some(hash)) => Some(history::saved(root, number, saved, hash)?),
+                _ => None,
+            };
+            let after = match next.insert(file.target.clone(), before.clone()) {
+                Some(bytes) => bytes,
+                None => root.place(&file.target)?.map(|place| disk::read(&place)).transpose()?.flatten(),
+            };
+            let after = after.filter(|bytes| sha256(bytes) == file.sha256_after);
+            files.push(PastFile { file: name.clone(), before, after });
+        }
+        past.push(PastApply { number, time: entry.time, inputs: entry.inputs, files });
+    }
+    Ok(past)
 }
 
 /// Finishes or undoes what an interrupted run left in flight; `None` when there is nothing. Every command calls it first.
@@ -312,7 +433,7 @@ pub fn applied(root: &Root) -> Result<Option<AppliedRecord>, ApplyError> {
 /// [`ApplyError::Locked`] when what is in flight belongs to a running process; otherwise when files cannot be read or
 /// written, which leaves the journal for the next run.
 pub fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
-    if !journal::left_behind(root) {
+    if !journal::left_behind(root)? {
         return Ok(None);
     }
     let _lock = Lock::take(root)?;
@@ -322,25 +443,28 @@ pub fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
 /// Changes all the files or none, and records `inputs`; [`rollback`] takes it back.
 ///
 /// Files that already hold their bytes are not written. When that is so for all of them no history entry is made, and
-/// `inputs` are recorded if they differ from those on record. Mode and, where allowed, owner of a file are kept.
+/// `inputs` are recorded if they differ from those on record. Owner, mode and attributes of a file are kept.
 ///
 /// # Errors
 /// [`ApplyError::Changed`] when a file no longer holds `before`; [`ApplyError::Locked`]; or what reading and writing ran
 /// into. The files are then as they were; if not even that could be achieved, the next run recovers.
 pub fn commit(root: &Root, changes: &[FileChange], inputs: &Value) -> Result<Applied, ApplyError> {
-    let _lock = Lock::take(root)?;
+    let lock = Lock::take(root)?;
     let recovered = journal::recover(root)?;
-    let mut targets: Vec<(&FileChange, PathBuf)> = Vec::new();
+    let is_locked = lock.is_held;
+    let mut targets: Vec<(&FileChange, Place)> = Vec::new();
     let mut changed = Vec::new();
     for change in changes {
-        let path = root.resolve(&change.file)?;
-        if let Some((other, _)) = targets.iter().find(|(_, other)| *other == path) {
-            return Err(ApplyError::SameFile { first: other.file.clone(), second: change.file.clone(), path });
+        let place = root.resolve(&change.file)?;
+        if let Some((other, _)) = targets.iter().find(|(_, other)| other.is(&place)) {
+            let (first, second) = (other.file.clone(), change.file.clone());
+            return Err(ApplyError::SameFile { first, second, path: place.path });
         }
-        if disk::read(&path)? != change.before {
-            changed.push(change.file.clone());
+        let is = disk::read(&place)?;
+        if is != change.before {
+            changed.push(Changed { file: change.file.clone(), was: change.before.clone(), is });
         }
-        targets.push((change, path));
+        targets.push((change, place));
     }
     if !changed.is_empty() {
         return Err(ApplyError::Changed { root: root.path().to_owned(), files: changed });
@@ -352,104 +476,158 @@ pub fn commit(root: &Root, changes: &[FileChange], inputs: &Value) -> Result<App
             let files = previous.map(|record| record.files).unwrap_or_default();
             let record =
                 AppliedRecord { schema: APPLIED_SCHEMA.to_owned(), time: now(), inputs: inputs.clone(), files };
-            disk::write_json(&root.state("applied.json"), &record)?;
+            if let Some(place) = root.state("applied.json")? {
+                disk::write_json(&place, &record)?;
+            }
         }
-        return Ok(Applied { entry: None, files: Vec::new(), recovered });
+        return Ok(Applied { entry: None, files: Vec::new(), recovered, is_locked });
     }
 
     let number = history::numbers(root)?.last().map_or(1, |newest| newest.saturating_add(1));
     let mut entry = Entry::new(now(), inputs.clone(), previous);
     let mut files = Vec::new();
     let mut staged = Vec::new();
-    for (change, path) in &targets {
-        let (target, mode) = (root.relative(path)?, disk::mode(path)?);
+    for (change, place) in &targets {
+        refuse_hard_links(place)?;
+        let attributes = Attributes::of(place)?;
         let file = EntryFile {
-            target: target.clone(),
+            target: place.relative.clone(),
             sha256_before: change.before.as_deref().map(sha256),
             sha256_after: sha256(&change.after),
-            mode,
+            attributes: attributes.clone(),
             saved: change.before.is_some().then(|| journal::saved_name(files.len())),
         };
         files.push(JournalFile {
             file: change.file.clone(),
-            target,
+            target: place.relative.clone(),
             before: file.sha256_before.clone(),
-            mode,
+            attributes: attributes.clone(),
             after: Some(file.sha256_after.clone()),
         });
         entry.files.insert(change.file.clone(), file);
-        staged.push(Staged { old: change.before.clone(), new: Some((change.after.clone(), mode)) });
+        staged.push(Staged { old: change.before.clone(), new: Some((change.after.clone(), attributes)) });
     }
     let names = files.iter().map(|file| file.file.clone()).collect();
-    let journal = Journal::new(Operation::Apply, number, files, Some(entry.record()));
+    let journal = Journal::new(Operation::Apply, vec![number], files, Some(entry.record()));
     journal::run(root, journal, &staged, Some(&entry))?;
-    Ok(Applied { entry: Some(number), files: names, recovered })
+    Ok(Applied { entry: Some(number), files: names, recovered, is_locked })
 }
 
-/// Puts back the bytes and modes from before the newest apply, and removes the files it made.
+fn refuse_hard_links(place: &Place) -> Result<(), ApplyError> {
+    match disk::hard_links(place)? {
+        links @ 2.. => Err(ApplyError::HardLinks { path: place.path.clone(), links }),
+        _ => Ok(()),
+    }
+}
+
+/// Puts back the bytes and attributes from before the newest apply, or from after the apply of number `to`, and removes
+/// the files that were made since.
 ///
 /// When an interrupted rollback is found and finished, that is the answer, and no second entry is taken back.
 ///
 /// # Errors
-/// [`ApplyError::NothingToRollBack`] on an empty history; [`ApplyError::EditedSince`] when a file no longer holds what was
-/// applied, unless `force` gives the edits up; or what reading and writing ran into.
-pub fn rollback(root: &Root, force: bool) -> Result<RolledBack, ApplyError> {
+/// [`ApplyError::NothingToRollBack`] on an empty history, and [`ApplyError::NoSuchApply`] when it does not reach back to
+/// `to`; [`ApplyError::EditedSince`] when a file did not hold what was applied, now or when the next apply came, unless
+/// `force` gives the edits up; or what reading and writing ran into.
+pub fn rollback(root: &Root, to: Option<u32>, force: bool) -> Result<RolledBack, ApplyError> {
     let nothing = || ApplyError::NothingToRollBack { root: root.path().to_owned() };
-    if !root.state("history").exists() && !journal::left_behind(root) {
+    if history::numbers(root)?.is_empty() && !journal::left_behind(root)? {
         return Err(nothing());
     }
-    let _lock = Lock::take(root)?;
+    let lock = Lock::take(root)?;
     let in_flight = journal::load(root)?;
     let recovered = journal::recover(root)?;
     if let (Some(journal), Some(Recovered { operation: Operation::RollBack, outcome: Outcome::Finished, .. })) =
         (in_flight, &recovered)
     {
-        return Ok(rolled_back(&journal, recovered));
+        return Ok(rolled_back(&journal, recovered, lock.is_held));
     }
-    let mut numbers = history::numbers(root)?;
-    let number = numbers.pop().ok_or_else(nothing)?;
-    let entry = history::load(root, number)?;
+    let numbers = history::numbers(root)?;
     let mut edited = Vec::new();
-    let mut files = Vec::new();
-    let mut staged = Vec::new();
-    for (name, file) in &entry.files {
-        // The file that was written, even when a link on the way leads elsewhere by now.
-        let path = root.resolve(&file.target)?;
-        let current = disk::read(&path)?;
-        let elsewhere = root.resolve(name).ok().as_ref() != Some(&path);
-        if elsewhere || current.as_deref().map(sha256).as_ref() != Some(&file.sha256_after) {
-            edited.push(name.clone());
+    let mut taken: BTreeMap<String, Taken> = BTreeMap::new();
+    let mut below = None;
+    let entries = to_take_back(&numbers, to)?;
+    for number in &entries {
+        let entry = history::load(root, *number)?;
+        for (name, file) in &entry.files {
+            // The file that was written, even when a link on the way leads elsewhere by now.
+            let place = root.place(&file.target)?;
+            let place = place.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(&file.target) })?;
+            let is_elsewhere = root.resolve(name).map_or(true, |leads| !leads.is(&place));
+            let current = match taken.get(&file.target) {
+                Some(newer) => newer.before.clone(),
+                None => disk::read(&place)?.as_deref().map(sha256),
+            };
+            if is_elsewhere || current.as_ref() != Some(&file.sha256_after) {
+                edited.push(name.clone());
+            }
+            let saved = match (&file.saved, &file.sha256_before) {
+                (Some(saved), Some(hash)) => Some(history::saved(root, *number, saved, hash)?),
+                _ => None,
+            };
+            let before = file.sha256_before.clone();
+            let restored = saved.map(|bytes| (bytes, file.attributes.clone()));
+            taken.insert(file.target.clone(), Taken { name: name.clone(), place, before, restored });
         }
-        let new = match (&file.saved, &file.sha256_before) {
-            (Some(saved), Some(hash)) => Some((history::saved(root, number, saved, hash)?, file.mode)),
-            _ => None,
-        };
-        files.push(JournalFile {
-            file: name.clone(),
-            target: file.target.clone(),
-            before: current.as_deref().map(sha256),
-            mode: disk::mode(&path)?,
-            after: file.sha256_before.clone(),
-        });
-        staged.push(Staged { old: current, new });
+        below = entry.previous;
+    }
+    if entries.is_empty() {
+        return Err(nothing());
     }
     if !edited.is_empty() && !force {
+        edited.sort_unstable();
+        edited.dedup();
         return Err(ApplyError::EditedSince { root: root.path().to_owned(), files: edited });
     }
-    // With no entry below there is nothing left to describe.
-    let below = if numbers.is_empty() { None } else { entry.previous };
-    let journal = Journal::new(Operation::RollBack, number, files, below);
-    let done = rolled_back(&journal, recovered);
+    let mut files = Vec::new();
+    let mut staged = Vec::new();
+    for (target, Taken { name, place, before, restored }) in taken {
+        refuse_hard_links(&place)?;
+        let current = disk::read(&place)?;
+        files.push(JournalFile {
+            file: name,
+            target,
+            before: current.as_deref().map(sha256),
+            attributes: Attributes::of(&place)?,
+            after: before,
+        });
+        staged.push(Staged { old: current, new: restored });
+    }
+    // A record of no files describes no apply that is left.
+    let below = below.filter(|record| !record.files.is_empty());
+    let journal = Journal::new(Operation::RollBack, entries, files, below);
+    let done = rolled_back(&journal, recovered, lock.is_held);
     journal::run(root, journal, &staged, None)?;
     Ok(done)
 }
 
-fn rolled_back(journal: &Journal, recovered: Option<Recovered>) -> RolledBack {
+// What a rollback does to one file, as far back as it has come.
+struct Taken {
+    name: String,
+    place: Place,
+    before: Option<String>,
+    restored: Option<(Vec<u8>, Option<Attributes>)>,
+}
+
+// The newest entry, or all above a number, the newest first.
+fn to_take_back(numbers: &[u32], to: Option<u32>) -> Result<Vec<u32>, ApplyError> {
+    let Some(to) = to else { return Ok(numbers.last().copied().into_iter().collect()) };
+    let above: Vec<u32> = numbers.iter().copied().filter(|number| *number > to).rev().collect();
+    // The entry itself, or the one after it at the bottom of the history, must be there: else the way back has a gap.
+    let is_whole = numbers.contains(&to) || above.last() == Some(&(to.saturating_add(1)));
+    if above.is_empty() || !is_whole {
+        return Err(ApplyError::NoSuchApply { to, known: numbers.to_vec() });
+    }
+    Ok(above)
+}
+
+fn rolled_back(journal: &Journal, recovered: Option<Recovered>, is_locked: bool) -> RolledBack {
     let names = |removed: bool| {
         let files = journal.files.iter().filter(|file| file.after.is_none() == removed);
         files.map(|file| file.file.clone()).collect()
     };
-    RolledBack { entry: journal.entry, restored: names(false), removed: names(true), recovered }
+    let (restored, removed) = (names(false), names(true));
+    RolledBack { entries: journal.entries.clone(), restored, removed, recovered, is_locked }
 }
 
 fn now() -> String {
@@ -460,50 +638,55 @@ fn now() -> String {
 struct Lock<'a> {
     root: &'a Root,
     _file: File,
+    // Not where the file system has no locks; then nothing keeps two runs apart, and each is whole nevertheless.
+    is_held: bool,
 }
 
 impl<'a> Lock<'a> {
     fn take(root: &'a Root) -> Result<Self, ApplyError> {
-        let path = root.state("lock");
+        let path = root.path().join(STATE_DIR).join("lock");
         // Another process may remove the directory between two calls here; more than a few times in a row it does not.
         for _ in 0..16 {
-            root.make_state_dir()?;
-            let Some(file) = disk::open_lock(&path)? else { continue };
-            match file.try_lock() {
-                Ok(()) => {}
+            disk::create_dir(&root.state_dir(), false)?;
+            let Some(place) = root.state("lock")? else { continue };
+            let Some(file) = disk::open_lock(&place)? else { continue };
+            let is_held = match file.try_lock() {
+                Ok(()) => true,
                 Err(TryLockError::WouldBlock) => return Err(ApplyError::Locked { path }),
+                Err(TryLockError::Error(error)) if has_no_locks(&error) => false,
                 Err(TryLockError::Error(error)) => return Err(ApplyError::Io { action: "lock", path, error }),
-            }
-            if is_at(&file, &path) {
-                return Ok(Self { root, _file: file });
+            };
+            if disk::is_at(&file, &place) {
+                return Ok(Self { root, _file: file, is_held });
             }
         }
         Err(ApplyError::Locked { path })
+    }
+
+    // Nothing but the lock is left: the lock goes, and the directory with it.
+    fn release(&self) -> Result<(), ApplyError> {
+        let dir = self.root.state_dir();
+        if disk::names(&dir)? == ["lock"]
+            && let Some(place) = self.root.state("lock")?
+        {
+            // It is still held here: who opens the file now sees that it is gone, and makes another.
+            disk::remove_file(&place)?;
+            disk::remove_empty_dir(&dir);
+        }
+        Ok(())
     }
 }
 
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
-        let only_lock = fs::read_dir(self.root.state(""))
-            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == "lock")));
-        // The lock is still held here: who opens the file now sees that it is gone, and makes another.
-        if only_lock && disk::remove_file(&self.root.state("lock")).is_ok() {
-            disk::remove_empty_dir(&self.root.state(""));
-        }
+        // What stays is a file of no bytes, which the next run takes.
+        let _ = self.release();
     }
 }
 
-// Whether the locked file is still the one that others would open.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), fs::metadata(path)) {
-        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_at(_file: &File, path: &Path) -> bool {
-    path.exists()
+// As network file systems answer without a lock manager (`ENOLCK`), and others that have none.
+fn has_no_locks(error: &io::Error) -> bool {
+    const NO_LOCK_MANAGER: i32 = 37;
+    error.kind() == io::ErrorKind::Unsupported
+        || (cfg!(target_os = "linux") && error.raw_os_error() == Some(NO_LOCK_MANAGER))
 }

@@ -17,6 +17,7 @@ mod error;
 mod explain;
 mod facts;
 mod fit;
+mod history;
 mod impact;
 mod inputs;
 mod installation;
@@ -81,6 +82,7 @@ enum Command {
     Apply(apply::Apply),
     Verify(verify::Verify),
     Rollback(rollback::Rollback),
+    History(history::History),
     Check(check::Check),
     Test(test::Test),
     Impact(impact::Impact),
@@ -158,6 +160,7 @@ impl Command {
             Self::Apply(command) => command.run(screen),
             Self::Verify(command) => command.run(screen),
             Self::Rollback(command) => command.run(screen),
+            Self::History(command) => command.run(screen),
             Self::Check(command) => command.run(screen),
             Self::Test(command) => command.run(screen),
             Self::Impact(command) => command.run(screen),
@@ -178,6 +181,7 @@ impl Command {
             Self::Apply(command) => command.output.is_json(),
             Self::Verify(command) => command.output.is_json(),
             Self::Rollback(command) => command.output.is_json(),
+            Self::History(command) => command.output.is_json(),
             Self::Check(command) => command.is_json(),
             Self::Test(command) => command.output.is_json(),
             Self::Impact(command) => command.is_json(),

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::report::explain::ExplainReport;
 use crate::report::fit::FitReport;
-use crate::report::json::{ApplyReport, FindingsReport, ImpactReport, PlanReport, TestReport};
+use crate::report::json::{ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport};
 use crate::settings;
 
 /// A format and its schema.
@@ -39,6 +39,7 @@ pub const FORMATS: &[Format] = &[
         generate: Some(schema::<FindingsReport>),
     },
     Format { name: "fit", what: "what `fit` prints", generate: Some(schema::<FitReport>) },
+    Format { name: "history", what: "what `history` prints", generate: Some(schema::<HistoryReport>) },
     Format { name: "impact", what: "what `impact` prints", generate: Some(schema::<ImpactReport>) },
     Format { name: "plan", what: "what `plan` prints", generate: Some(schema::<PlanReport>) },
     Format { name: "policy", what: "a policy file", generate: Some(policy::schema) },

@@ -134,7 +134,7 @@ fn every_command_has_its_help() {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(commands.len(), 14, "{commands:?}");
+    assert_eq!(commands.len(), 15, "{commands:?}");
     insta::assert_snapshot!("help", help(&["--help"]));
     for command in commands {
         insta::assert_snapshot!(format!("help-{command}"), help(&[command, "--help"]));
@@ -163,6 +163,11 @@ fn a_run_from_plan_to_rollback() {
     assert!(world.run("apply", &[]).expect(0).out.ends_with("nothing to change\n"));
     world.run("plan", &["--exit-code"]).expect(0);
     insta::assert_snapshot!("run-4-verify", world.run("verify", &[]).expect(0).out);
+
+    let past = world.run("history", &["--diff"]).expect(0).out;
+    insta::with_settings!({ filters => [(r"\d{4}-\d\d-\d\dT[\d:]+Z", "[time]"), (r"[0-9a-f]{16}", "[hash]")] }, {
+        insta::assert_snapshot!("run-4-history", past);
+    });
 
     world.write("stack/config.json", &applied.replace("384", "128"));
     insta::assert_snapshot!("run-5-drift", world.run("verify", &[]).expect(4).out);
@@ -363,6 +368,11 @@ fn json_satisfies_its_schemas() {
     let applied = world.run("apply", &json).expect(0).json("apply");
     assert_eq!((&applied["files"][0]["status"], &applied["entry"]), (&"written".into(), &1.into()));
     world.run("verify", &json).expect(0).json("apply");
+    let past = world.run("history", &json).expect(0).json("history");
+    assert_eq!(
+        (&past["applies"][0]["number"], &past["applies"][0]["files"][0]["file"]),
+        (&1.into(), &"config.json".into())
+    );
     let rolled_back = world.run("rollback", &json).expect(0).json("apply");
     assert_eq!(rolled_back["files"][0]["status"], "restored");
 }
@@ -474,6 +484,6 @@ fn completions_and_manual_pages_are_generated() {
     }
     assert!(world.run("man", &[]).expect(0).out.contains("wan22\\-policy"));
     world.run("man", &["--dir", "../man"]).expect(0);
-    assert_eq!(fs::read_dir(world.path("man")).unwrap().count(), 17);
+    assert_eq!(fs::read_dir(world.path("man")).unwrap().count(), 18);
     assert_eq!(world.run("schema", &["facts"]).expect(0).out, schema::find("facts").unwrap().text());
 }

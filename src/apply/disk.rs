@@ -1,13 +1,19 @@
-//! The file operations of an apply. Every one that changes the disk passes [`step`], where tests stop the run.
+//! The file operations of an apply, each on a [`Place`]. Every one that changes the disk passes [`step`], where tests
+//! stop the run.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
 
+use cap_fs_ext::{FollowSymlinks, MetadataExt, OpenOptionsFollowExt, OpenOptionsSyncExt};
+use cap_std::fs::{DirBuilder, Metadata, OpenOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::ApplyError;
+use super::attributes::Attributes;
+use super::root::Place;
 
 /// Follows the name of a state file that is being written.
 pub(super) const TEMPORARY: &str = ".new";
@@ -16,7 +22,7 @@ pub(super) fn io_error(action: &'static str, path: &Path, error: io::Error) -> A
     ApplyError::Io { action, path: path.to_owned(), error }
 }
 
-fn step(action: &'static str, path: &Path) -> Result<(), ApplyError> {
+pub(super) fn step(action: &'static str, path: &Path) -> Result<(), ApplyError> {
     #[cfg(test)]
     if super::tests::faults::strike() {
         return Err(io_error(action, path, io::Error::other("stopped by the test")));
@@ -33,166 +39,224 @@ fn unless_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
+// No link is followed, and nobody waits for the other end of a pipe.
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.follow(FollowSymlinks::No).nonblock(true);
+    options
+}
+
+/// What stands there, a link itself and not what it leads to; `None` when there is nothing.
+pub(super) fn found(place: &Place) -> Result<Option<Metadata>, ApplyError> {
+    unless_missing(place.folder.symlink_metadata(&place.name)).map_err(|error| io_error("find", &place.path, error))
+}
+
+/// A regular file, opened for reading; `None` when there is none.
+pub(super) fn open(place: &Place) -> Result<Option<File>, ApplyError> {
+    let file = unless_missing(place.folder.open_with(&place.name, options().read(true)));
+    let file = match file {
+        Ok(Some(file)) => file.into_std(),
+        Ok(None) => return Ok(None),
+        Err(_) if found(place)?.is_some_and(|found| !found.is_file()) => {
+            return Err(ApplyError::NotAFile { path: place.path.clone() });
+        }
+        Err(error) => return Err(io_error("read", &place.path, error)),
+    };
+    match file.metadata() {
+        Ok(found) if !found.is_file() => Err(ApplyError::NotAFile { path: place.path.clone() }),
+        Ok(_) => Ok(Some(file)),
+        Err(error) => Err(io_error("read", &place.path, error)),
+    }
+}
+
 /// The bytes of a file; `None` when there is none.
-pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, ApplyError> {
-    unless_missing(fs::read(path)).map_err(|error| io_error("read", path, error))
+pub(super) fn read(place: &Place) -> Result<Option<Vec<u8>>, ApplyError> {
+    let Some(mut file) = open(place)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| io_error("read", &place.path, error))?;
+    Ok(Some(bytes))
 }
 
 /// A file of the state directory; `None` when there is none.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ApplyError> {
-    let Some(bytes) = read(path)? else { return Ok(None) };
-    let state = |error: serde_json::Error| ApplyError::State { path: path.to_owned(), message: error.to_string() };
-    serde_json::from_slice(&bytes).map(Some).map_err(state)
+pub(super) fn read_json<T: DeserializeOwned>(place: &Place) -> Result<Option<T>, ApplyError> {
+    let Some(bytes) = read(place)? else { return Ok(None) };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| damaged(place, &error))
+}
+
+fn damaged(place: &Place, message: &impl ToString) -> ApplyError {
+    ApplyError::State { path: place.path.clone(), message: message.to_string() }
 }
 
 /// Writes a file of the state directory so that it is always the old or the new one.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ApplyError> {
-    let temporary = beside(path, TEMPORARY);
+pub(super) fn write_json(place: &Place, value: &impl Serialize) -> Result<(), ApplyError> {
+    let temporary = place.beside(format!(".{}{TEMPORARY}", place.name));
     remove_file(&temporary)?;
-    write_new(&temporary, &to_json(path, value)?, false)?;
-    rename(&temporary, path)?;
-    sync_parent(path)
+    write_new(&temporary, &to_json(place, value)?, Dress::Plain)?;
+    rename(&temporary, place)?;
+    sync_folder(place)
 }
 
 /// As it stands in the state directory.
-pub(super) fn to_json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>, ApplyError> {
-    let state = |error: serde_json::Error| ApplyError::State { path: path.to_owned(), message: error.to_string() };
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(state)?;
+pub(super) fn to_json(place: &Place, value: &impl Serialize) -> Result<Vec<u8>, ApplyError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| damaged(place, &error))?;
     bytes.push(b'\n');
     Ok(bytes)
 }
 
-/// `dir/name` → `dir/.name<suffix>`.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}{suffix}"))
+/// What a new file gets besides its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Dress<'a> {
+    /// What the system gives it.
+    Plain,
+    /// For the eyes of its owner only.
+    Private,
+    /// All that another file has.
+    Like(&'a Attributes),
 }
 
-/// Writes a file that must not exist yet, down to the disk. A private one is for the owner's eyes only.
-pub(super) fn write_new(path: &Path, bytes: &[u8], private: bool) -> Result<(), ApplyError> {
-    step("create", path)?;
-    let mut options = OpenOptions::new();
+/// Writes a file that must not exist yet, down to the disk. What others may not read, they cannot read meanwhile.
+pub(super) fn write_new(place: &Place, bytes: &[u8], dress: Dress<'_>) -> Result<(), ApplyError> {
+    let failed = |action: &'static str| move |error: io::Error| io_error(action, &place.path, error);
+    step("create", &place.path)?;
+    let mut options = options();
     options.write(true).create_new(true);
     #[cfg(unix)]
-    if private {
-        use std::os::unix::fs::OpenOptionsExt;
+    if !matches!(dress, Dress::Plain) {
+        use cap_std::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    #[cfg(not(unix))]
-    let _ = private;
-    let mut file = options.open(path).map_err(|error| io_error("create", path, error))?;
-    step("write", path)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|error| io_error("write", path, error))
+    let mut file = place.folder.open_with(&place.name, &options).map_err(failed("create"))?.into_std();
+    if let Dress::Like(attributes) = dress {
+        attributes.give(&file, &place.path)?;
+    }
+    step("write", &place.path)?;
+    file.write_all(bytes).map_err(failed("write"))?;
+    step("sync", &place.path)?;
+    file.sync_all().map_err(failed("sync"))
 }
 
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), ApplyError> {
-    step("replace", to)?;
-    fs::rename(from, to).map_err(|error| io_error("replace", to, error))
+/// Puts one file in the place of another, at once.
+pub(super) fn rename(from: &Place, to: &Place) -> Result<(), ApplyError> {
+    step("replace", &to.path)?;
+    from.folder.rename(&from.name, &to.folder, &to.name).map_err(|error| io_error("replace", &to.path, error))
 }
 
 /// Removes a file; fine when there is none.
-pub(super) fn remove_file(path: &Path) -> Result<(), ApplyError> {
-    if fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+pub(super) fn remove_file(place: &Place) -> Result<(), ApplyError> {
+    if found(place)?.is_none() {
         return Ok(());
     }
-    step("remove", path)?;
-    unless_missing(fs::remove_file(path)).map(drop).map_err(|error| io_error("remove", path, error))
+    step("remove", &place.path)?;
+    let removed = unless_missing(place.folder.remove_file(&place.name));
+    removed.map(drop).map_err(|error| io_error("remove", &place.path, error))
 }
 
 /// Makes a directory, unless there is one.
-pub(super) fn create_dir(path: &Path, private: bool) -> Result<(), ApplyError> {
-    if path.is_dir() {
+///
+/// # Errors
+/// [`ApplyError::LinkInstead`] when something else stands there.
+pub(super) fn create_dir(place: &Place, private: bool) -> Result<(), ApplyError> {
+    let stands = || match found(place)? {
+        Some(found) if found.is_dir() => Ok(true),
+        Some(_) => Err(ApplyError::LinkInstead { path: place.path.clone() }),
+        None => Ok(false),
+    };
+    if stands()? {
         return Ok(());
     }
-    step("create", path)?;
-    let builder = fs::DirBuilder::new();
+    step("create", &place.path)?;
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "only Unix has modes"))]
+    let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    let builder = {
-        use std::os::unix::fs::DirBuilderExt;
-        let mut builder = builder;
+    {
+        use cap_std::fs::DirBuilderExt;
         builder.mode(if private { 0o700 } else { 0o777 });
-        builder
-    };
+    }
     #[cfg(not(unix))]
     let _ = private;
-    match builder.create(path) {
-        Ok(()) => sync_parent(path),
-        Err(_) if path.is_dir() => Ok(()),
-        Err(error) => Err(io_error("create", path, error)),
+    match place.folder.create_dir_with(&place.name, &builder) {
+        Ok(()) => sync_folder(place),
+        Err(error) => match stands()? {
+            true => Ok(()),
+            false => Err(io_error("create", &place.path, error)),
+        },
     }
+}
+
+/// Names in a directory; none when there is none.
+pub(super) fn names(place: &Place) -> Result<Vec<String>, ApplyError> {
+    let failed = |error| io_error("read", &place.path, error);
+    let Some(found) = found(place)? else { return Ok(Vec::new()) };
+    if !found.is_dir() {
+        return Err(ApplyError::LinkInstead { path: place.path.clone() });
+    }
+    let Some(folder) = unless_missing(open_dir(place)).map_err(failed)? else { return Ok(Vec::new()) };
+    let mut names = Vec::new();
+    for entry in folder.entries().map_err(failed)? {
+        names.push(entry.map_err(failed)?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn open_dir(place: &Place) -> io::Result<cap_std::fs::Dir> {
+    cap_fs_ext::DirExt::open_dir_nofollow(&*place.folder, &place.name)
 }
 
 /// Removes a directory that holds files only; fine when there is none.
-pub(super) fn remove_dir_of_files(path: &Path) -> Result<(), ApplyError> {
-    let Some(entries) = unless_missing(fs::read_dir(path)).map_err(|error| io_error("read", path, error))? else {
-        return Ok(());
-    };
-    for entry in entries {
-        remove_file(&entry.map_err(|error| io_error("read", path, error))?.path())?;
+pub(super) fn remove_dir_of_files(place: &Place) -> Result<(), ApplyError> {
+    let names = names(place)?;
+    let Ok(folder) = open_dir(place) else { return Ok(()) };
+    let folder = Arc::new(folder);
+    for name in names {
+        let (path, relative) = (place.path.join(&name), format!("{}/{name}", place.relative));
+        remove_file(&Place { folder: folder.clone(), name, relative, path })?;
     }
-    step("remove", path)?;
-    unless_missing(fs::remove_dir(path)).map(drop).map_err(|error| io_error("remove", path, error))
+    step("remove", &place.path)?;
+    let removed = unless_missing(place.folder.remove_dir(&place.name));
+    removed.map(drop).map_err(|error| io_error("remove", &place.path, error))
 }
 
 /// Removes a directory if it is empty; leaves it, without a word, if it is not.
-pub(super) fn remove_empty_dir(path: &Path) {
-    if step("remove", path).is_ok() {
-        let _ = fs::remove_dir(path);
+pub(super) fn remove_empty_dir(place: &Place) {
+    if step("remove", &place.path).is_ok() {
+        let _ = place.folder.remove_dir(&place.name);
     }
 }
 
-/// Brings the names in a file's directory down to the disk.
-pub(super) fn sync_parent(path: &Path) -> Result<(), ApplyError> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    step("sync", parent)?;
+/// Brings the names in a file's folder down to the disk. Windows does it by itself.
+pub(super) fn sync_folder(place: &Place) -> Result<(), ApplyError> {
+    let folder = place.path.parent().unwrap_or(&place.path);
+    step("sync", folder)?;
     #[cfg(unix)]
-    File::open(parent).and_then(|dir| dir.sync_all()).map_err(|error| io_error("sync", parent, error))?;
+    {
+        let synced = place.folder.open(".").and_then(|opened| opened.sync_all());
+        synced.map_err(|error| io_error("sync", folder, error))?;
+    }
     Ok(())
 }
 
 /// Opens the lock file, made when missing; `None` when its directory is gone.
-pub(super) fn open_lock(path: &Path) -> Result<Option<File>, ApplyError> {
-    if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(ApplyError::NotAFile { path: path.to_owned() });
+pub(super) fn open_lock(place: &Place) -> Result<Option<File>, ApplyError> {
+    if found(place)?.is_some_and(|found| !found.is_file()) {
+        return Err(ApplyError::NotAFile { path: place.path.clone() });
     }
-    step("open", path)?;
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    unless_missing(file).map_err(|error| io_error("open", path, error))
+    step("open", &place.path)?;
+    let file = place.folder.open_with(&place.name, options().write(true).create(true));
+    let file = unless_missing(file).map_err(|error| io_error("open", &place.path, error))?;
+    Ok(file.map(cap_std::fs::File::into_std))
 }
 
-/// Permission bits of a file; `None` when there is no file, or the system has none.
-pub(super) fn mode(path: &Path) -> Result<Option<u32>, ApplyError> {
-    let found = unless_missing(fs::metadata(path)).map_err(|error| io_error("read", path, error))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        Ok(found.map(|found| found.permissions().mode() & 0o7777))
+/// Whether an open file is the one that stands there.
+pub(super) fn is_at(file: &File, place: &Place) -> bool {
+    let held = file.try_clone().and_then(|file| cap_std::fs::File::from_std(file).metadata());
+    match (held, place.folder.symlink_metadata(&place.name)) {
+        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
+        _ => false,
     }
-    #[cfg(not(unix))]
-    Ok(found.and(None))
 }
 
-/// Gives a new file the mode, and the owner of the file it will replace.
-pub(super) fn dress(path: &Path, mode: Option<u32>, like: &Path) -> Result<(), ApplyError> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-        if let (Ok(old), Ok(new)) = (fs::metadata(like), fs::metadata(path))
-            && (old.uid(), old.gid()) != (new.uid(), new.gid())
-        {
-            step("change the owner of", path)?;
-            // Only root may give a file away, and only to its own groups may others; then it stays with who applies.
-            if chown(path, Some(old.uid()), Some(old.gid())).is_err() {
-                let _ = chown(path, None, Some(old.gid()));
-            }
-        }
-        if let Some(mode) = mode {
-            step("change the mode of", path)?;
-            let permissions = fs::Permissions::from_mode(mode);
-            fs::set_permissions(path, permissions).map_err(|error| io_error("change the mode of", path, error))?;
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = (path, mode, like);
-    Ok(())
+/// Under how many names a file stands; 0 when there is none.
+pub(super) fn hard_links(place: &Place) -> Result<u64, ApplyError> {
+    Ok(found(place)?.map_or(0, |found| found.nlink()))
 }

@@ -1,17 +1,16 @@
 //! The history: a stack of directories, one for each apply, with what it replaced.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{APPLIED_SCHEMA, AppliedRecord, ApplyError, FileRecord, Root, disk, sha256};
+use super::attributes::Attributes;
+use super::root::Place;
+use super::{APPLIED_SCHEMA, AppliedRecord, ApplyError, FileRecord, KEPT, Root, STATE_DIR, disk, sha256};
 
 /// Name and version of the format of `entry.json`.
-const SCHEMA: &str = "wan22-policy/history/v1";
+const SCHEMA: &str = "wan22-policy/entry/v1";
 
 /// One apply, as `history/0001/entry.json` holds it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,9 +33,8 @@ pub(super) struct EntryFile {
     pub target: String,
     pub sha256_before: Option<String>,
     pub sha256_after: String,
-    // Permission bits before; `null` when there was no file or the system has none.
-    #[serde(with = "octal")]
-    pub mode: Option<u32>,
+    // What it had besides its bytes; `null` when there was no file.
+    pub attributes: Option<Attributes>,
     // Name of the old bytes in the entry's directory.
     pub saved: Option<String>,
 }
@@ -61,61 +59,55 @@ impl Entry {
     }
 }
 
-/// Directory of an entry.
-pub(super) fn dir(root: &Root, number: u32) -> PathBuf {
-    root.state("history").join(format!("{number:04}"))
+/// Directory of an entry, as a name in that of the history; `None` when there is no history.
+pub(super) fn dir(root: &Root, number: u32) -> Result<Option<Place>, ApplyError> {
+    root.place(&format!("{STATE_DIR}/history/{number:04}"))
+}
+
+/// A file of an entry; `None` when there is no such entry.
+pub(super) fn file(root: &Root, number: u32, name: &str) -> Result<Option<Place>, ApplyError> {
+    root.place(&format!("{STATE_DIR}/history/{number:04}/{name}"))
 }
 
 /// Numbers of all entries, the newest last.
 pub(super) fn numbers(root: &Root) -> Result<Vec<u32>, ApplyError> {
-    let path = root.state("history");
-    root.refuse_link(&path)?;
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(disk::io_error("read", &path, error)),
-    };
-    let mut numbers = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|error| disk::io_error("read", &path, error))?.file_name();
-        numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
-    }
+    let Some(history) = root.state("history")? else { return Ok(Vec::new()) };
+    let mut numbers: Vec<u32> = disk::names(&history)?.iter().filter_map(|name| name.parse().ok()).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
 
+/// Removes the oldest entries beyond those that are kept.
+pub(super) fn prune(root: &Root) -> Result<(), ApplyError> {
+    let numbers = numbers(root)?;
+    for number in &numbers[..numbers.len().saturating_sub(KEPT)] {
+        if let Some(dir) = dir(root, *number)? {
+            disk::remove_dir_of_files(&dir)?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads an entry.
 pub(super) fn load(root: &Root, number: u32) -> Result<Entry, ApplyError> {
-    let path = dir(root, number).join("entry.json");
-    let damaged = |message: String| ApplyError::State { path: path.clone(), message };
-    let entry: Entry = disk::read_json(&path)?.ok_or_else(|| damaged("it is missing".to_owned()))?;
-    if entry.schema != SCHEMA {
-        return Err(damaged(format!("unknown schema `{}`", entry.schema)));
+    let place = file(root, number, "entry.json")?;
+    let path = root.path().join(format!("{STATE_DIR}/history/{number:04}/entry.json"));
+    let damaged = |message: String| ApplyError::State { path, message };
+    match place.map(|place| disk::read_json::<Entry>(&place)).transpose()?.flatten() {
+        Some(entry) if entry.schema == SCHEMA => Ok(entry),
+        Some(entry) => Err(damaged(format!("unknown schema `{}`", entry.schema))),
+        None => Err(damaged("it is missing".to_owned())),
     }
-    Ok(entry)
 }
 
 /// The old bytes that an entry holds, checked against their hash.
 pub(super) fn saved(root: &Root, number: u32, name: &str, hash: &str) -> Result<Vec<u8>, ApplyError> {
-    let path = dir(root, number).join(name);
-    let is_name = Path::new(name).file_name() == Some(name.as_ref());
-    match if is_name { disk::read(&path)? } else { None } {
+    let place = if name.contains('/') { None } else { file(root, number, name)? };
+    match place.as_ref().map(disk::read).transpose()?.flatten() {
         Some(bytes) if sha256(&bytes) == hash => Ok(bytes),
-        _ => Err(ApplyError::State { path, message: "it does not hold the bytes that were saved".to_owned() }),
-    }
-}
-
-/// A mode as `"0644"`.
-pub(super) mod octal {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub fn serialize<S: Serializer>(mode: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
-        mode.map(|mode| format!("{mode:04o}")).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-        let text: Option<String> = Option::deserialize(deserializer)?;
-        text.map(|text| u32::from_str_radix(&text, 8).map_err(serde::de::Error::custom)).transpose()
+        _ => Err(ApplyError::State {
+            path: root.path().join(format!("{STATE_DIR}/history/{number:04}/{name}")),
+            message: "it does not hold the bytes that were saved".to_owned(),
+        }),
     }
 }

@@ -1,14 +1,18 @@
 //! The journal: what is in flight, and how it is finished or undone. The module above says why it is safe.
 
-use std::path::{Path, PathBuf};
-
 use serde::{Deserialize, Serialize};
 
-use super::history::{self, Entry, octal};
-use super::{AppliedRecord, ApplyError, Operation, Outcome, Recovered, Root, disk, sha256};
+use super::attributes::Attributes;
+use super::disk::Dress;
+use super::history::{self, Entry};
+use super::root::Place;
+use super::{AppliedRecord, ApplyError, Changed, Operation, Outcome, Recovered, Root, STATE_DIR, disk, sha256};
 
 /// Name and version of the format of `journal.json`.
 const SCHEMA: &str = "wan22-policy/journal/v1";
+/// The journal's own name in the state directory, and that of what was applied last.
+const NAME: &str = "journal.json";
+const APPLIED: &str = "applied.json";
 /// Follows the name of a new file that waits beside its target. No stack loads such a name.
 const STAGED: &str = ".wan22-policy-new";
 
@@ -19,8 +23,8 @@ pub(super) struct Journal {
     schema: String,
     pub operation: Operation,
     pub phase: Phase,
-    // The history entry that is made or taken back.
-    pub entry: u32,
+    // The history entry that is made, or those that are taken back, the newest first.
+    pub entries: Vec<u32>,
     pub files: Vec<JournalFile>,
     // What `applied.json` says once this is finished; `null`: it is removed.
     record: Option<AppliedRecord>,
@@ -48,9 +52,8 @@ pub(super) struct JournalFile {
     pub target: String,
     // SHA-256 of the old bytes; `null`: there is no file.
     pub before: Option<String>,
-    // Permission bits of the old file.
-    #[serde(with = "octal")]
-    pub mode: Option<u32>,
+    // What the old file has besides its bytes.
+    pub attributes: Option<Attributes>,
     // SHA-256 of the new bytes; `null`: the file is removed.
     pub after: Option<String>,
 }
@@ -59,48 +62,41 @@ pub(super) struct JournalFile {
 pub(super) struct Staged {
     // `None`: there is no file.
     pub old: Option<Vec<u8>>,
-    // With permission bits. `None`: the file is removed.
-    pub new: Option<(Vec<u8>, Option<u32>)>,
+    // With what it gets besides; `None`: the file is removed.
+    pub new: Option<(Vec<u8>, Option<Attributes>)>,
 }
 
 impl Journal {
-    pub fn new(operation: Operation, entry: u32, files: Vec<JournalFile>, record: Option<AppliedRecord>) -> Self {
-        Self { schema: SCHEMA.to_owned(), operation, phase: Phase::Prepare, entry, files, record }
+    pub fn new(
+        operation: Operation,
+        entries: Vec<u32>,
+        files: Vec<JournalFile>,
+        record: Option<AppliedRecord>,
+    ) -> Self {
+        Self { schema: SCHEMA.to_owned(), operation, phase: Phase::Prepare, entries, files, record }
     }
 
-    // Where the old bytes are kept.
-    fn saved_dir(&self, root: &Root) -> Result<PathBuf, ApplyError> {
-        match self.operation {
-            Operation::Apply => self.entry_dir(root),
-            Operation::RollBack => {
-                let dir = root.state("rollback");
-                root.refuse_link(&dir).map(|()| dir)
-            }
+    // Where the old bytes are kept; `None` when there is no such directory, nor one to make it in.
+    fn saved_dir(&self, root: &Root) -> Result<Option<Place>, ApplyError> {
+        match (self.operation, self.entries.first()) {
+            (Operation::Apply, Some(entry)) => history::dir(root, *entry),
+            _ => root.state("rollback"),
         }
     }
 
-    // A link here would have files outside the root removed.
-    fn entry_dir(&self, root: &Root) -> Result<PathBuf, ApplyError> {
-        let dir = history::dir(root, self.entry);
-        root.refuse_link(&root.state("history"))?;
-        root.refuse_link(&dir)?;
-        Ok(dir)
-    }
-
     fn write(&self, root: &Root) -> Result<(), ApplyError> {
-        disk::write_json(&path(root), self)
+        disk::write_json(&state(root, NAME)?, self)
     }
 }
 
 impl JournalFile {
-    fn paths(&self, root: &Root) -> Result<(PathBuf, PathBuf), ApplyError> {
-        let target = match root.resolve(&self.target) {
-            // Somebody removed the directory; so the file is gone too.
-            Err(ApplyError::NoDirectory { path }) => path,
-            resolved => resolved?,
-        };
-        let staged = disk::beside(&target, STAGED);
-        Ok((target, staged))
+    // The target, and where its new bytes wait; `None` when somebody removed the folder, and so the file too.
+    fn places(&self, root: &Root) -> Result<Option<(Place, Place)>, ApplyError> {
+        let target = root.place(&self.target)?;
+        Ok(target.map(|target| {
+            let staged = target.beside(format!(".{}{STAGED}", target.name));
+            (target, staged)
+        }))
     }
 }
 
@@ -109,30 +105,39 @@ pub(super) fn saved_name(index: usize) -> String {
     format!("{index}.before")
 }
 
-fn path(root: &Root) -> PathBuf {
-    root.state("journal.json")
+// A file of the state directory, which the lock keeps there.
+fn state(root: &Root, name: &str) -> Result<Place, ApplyError> {
+    root.state(name)?.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(STATE_DIR).join(name) })
 }
 
-fn hash(path: &Path) -> Result<Option<String>, ApplyError> {
-    Ok(disk::read(path)?.as_deref().map(sha256))
+fn hash(place: &Place) -> Result<Option<String>, ApplyError> {
+    Ok(disk::read(place)?.as_deref().map(sha256))
 }
 
 // What `write_json` was about to rename.
-fn temporaries(root: &Root) -> [PathBuf; 2] {
-    [path(root), root.state("applied.json")].map(|path| disk::beside(&path, disk::TEMPORARY))
+fn temporaries(root: &Root) -> Result<Vec<Place>, ApplyError> {
+    let temporary = |name: &str| root.state(&format!(".{name}{}", disk::TEMPORARY));
+    [NAME, APPLIED].into_iter().filter_map(|name| temporary(name).transpose()).collect()
 }
 
 /// Whether an earlier run left anything for [`recover`].
-pub(super) fn left_behind(root: &Root) -> bool {
-    path(root).exists() || temporaries(root).iter().any(|path| path.exists())
+pub(super) fn left_behind(root: &Root) -> Result<bool, ApplyError> {
+    let Some(journal) = root.state(NAME)? else { return Ok(false) };
+    for place in temporaries(root)?.iter().chain([&journal]) {
+        if disk::found(place)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is in flight.
 pub(super) fn load(root: &Root) -> Result<Option<Journal>, ApplyError> {
-    let journal: Option<Journal> = disk::read_json(&path(root))?;
+    let Some(place) = root.state(NAME)? else { return Ok(None) };
+    let journal: Option<Journal> = disk::read_json(&place)?;
     match journal {
         Some(journal) if journal.schema != SCHEMA => {
-            Err(ApplyError::State { path: path(root), message: format!("unknown schema `{}`", journal.schema) })
+            Err(ApplyError::State { path: place.path, message: format!("unknown schema `{}`", journal.schema) })
         }
         journal => Ok(journal),
     }
@@ -140,8 +145,8 @@ pub(super) fn load(root: &Root) -> Result<Option<Journal>, ApplyError> {
 
 /// Finishes or undoes what is in flight. The lock is held.
 pub(super) fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
-    for path in temporaries(root) {
-        disk::remove_file(&path)?;
+    for temporary in temporaries(root)? {
+        disk::remove_file(&temporary)?;
     }
     let Some(mut journal) = load(root)? else { return Ok(None) };
     let finished = match journal.phase {
@@ -161,7 +166,7 @@ pub(super) fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
         Outcome::Undone
     };
     let files = journal.files.into_iter().map(|file| file.file).collect();
-    Ok(Some(Recovered { operation: journal.operation, outcome, entry: journal.entry, files }))
+    Ok(Some(Recovered { operation: journal.operation, outcome, entries: journal.entries, files }))
 }
 
 /// Runs a transaction from its first step to its last. The lock is held and nothing else is in flight.
@@ -187,34 +192,41 @@ pub(super) fn run(
 
 fn prepare(root: &Root, journal: &Journal, staged: &[Staged], entry: Option<&Entry>) -> Result<(), ApplyError> {
     journal.write(root)?;
-    let saved = journal.saved_dir(root)?;
     if journal.operation == Operation::Apply {
-        disk::create_dir(&root.state("history"), true)?;
+        disk::create_dir(&state(root, "history")?, true)?;
     }
+    let saved =
+        journal.saved_dir(root)?.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(STATE_DIR) })?;
     // Left over only if somebody removed a journal by hand.
     disk::remove_dir_of_files(&saved)?;
     disk::create_dir(&saved, true)?;
     for (index, (file, bytes)) in journal.files.iter().zip(staged).enumerate() {
         if let Some(old) = &bytes.old {
-            disk::write_new(&saved.join(saved_name(index)), old, true)?;
+            disk::write_new(&inside(root, &saved, &saved_name(index))?, old, Dress::Private)?;
         }
-        if let Some((new, mode)) = &bytes.new {
-            let (target, staged) = file.paths(root)?;
-            write_staged(&target, &staged, new, *mode)?;
+        if let Some((new, attributes)) = &bytes.new {
+            let places = file.places(root)?;
+            let (_, staged) = places.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(&file.target) })?;
+            write_staged(&staged, new, attributes.as_ref())?;
         }
     }
+    let index = inside(root, &saved, "entry.json")?;
     if let Some(entry) = entry {
-        let path = saved.join("entry.json");
-        disk::write_new(&path, &disk::to_json(&path, entry)?, true)?;
+        disk::write_new(&index, &disk::to_json(&index, entry)?, Dress::Private)?;
     }
-    disk::sync_parent(&saved.join("entry.json"))
+    disk::sync_folder(&index)
 }
 
-fn write_staged(target: &Path, staged: &Path, bytes: &[u8], mode: Option<u32>) -> Result<(), ApplyError> {
+// A name in a directory of ours.
+fn inside(root: &Root, dir: &Place, name: &str) -> Result<Place, ApplyError> {
+    let place = root.place(&format!("{}/{name}", dir.relative))?;
+    place.ok_or_else(|| ApplyError::NoDirectory { path: dir.path.join(name) })
+}
+
+fn write_staged(staged: &Place, bytes: &[u8], attributes: Option<&Attributes>) -> Result<(), ApplyError> {
     disk::remove_file(staged)?;
-    disk::write_new(staged, bytes, mode.is_some())?;
-    disk::dress(staged, mode, target)?;
-    disk::sync_parent(staged)
+    disk::write_new(staged, bytes, attributes.map_or(Dress::Plain, Dress::Like))?;
+    disk::sync_folder(staged)
 }
 
 // Brings every target to its new bytes, or fails before it has changed any that it could not.
@@ -222,16 +234,22 @@ fn swap(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
     let mut pending = Vec::new();
     let mut changed = Vec::new();
     for file in &journal.files {
-        let (target, staged) = file.paths(root)?;
-        let (now, new) = (hash(&target)?, hash(&staged)?);
-        if now == file.after && (new.is_none() || now != file.before) {
+        let places = file.places(root)?;
+        let (now, new) = match &places {
+            Some((target, staged)) => (disk::read(target)?, hash(staged)?),
+            None => (None, None),
+        };
+        let hashed = now.as_deref().map(sha256);
+        if hashed == file.after && (new.is_none() || hashed != file.before) {
             continue;
         }
-        match (&file.after, &new) {
-            _ if now == file.before && new == file.after => pending.push((file, target, staged)),
+        match (&file.after, &new, places) {
+            (_, _, Some((target, staged))) if hashed == file.before && new == file.after => {
+                pending.push((file, target, staged));
+            }
             // Swapped before, and edited since.
-            (Some(_), None) if now != file.before => {}
-            _ => changed.push(file.file.clone()),
+            (Some(_), None, _) if hashed != file.before => {}
+            _ => changed.push(Changed { file: file.file.clone(), was: None, is: now }),
         }
     }
     if !changed.is_empty() {
@@ -242,11 +260,11 @@ fn swap(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
             Some(_) => disk::rename(staged, target)?,
             None => disk::remove_file(target)?,
         }
-        disk::sync_parent(target)?;
+        disk::sync_folder(target)?;
     }
     for (file, target, _) in pending {
         if hash(&target)? != file.after {
-            return Err(ApplyError::NotVerified { path: target });
+            return Err(ApplyError::NotVerified { path: target.path });
         }
     }
     Ok(())
@@ -259,53 +277,69 @@ fn finish(root: &Root, journal: &mut Journal) -> Result<(), ApplyError> {
         journal.phase = Phase::Finish;
         journal.write(root)?;
     }
+    let applied = state(root, APPLIED)?;
     match &journal.record {
-        Some(record) => disk::write_json(&root.state("applied.json"), record)?,
-        None => disk::remove_file(&root.state("applied.json"))?,
+        Some(record) => disk::write_json(&applied, record)?,
+        None => disk::remove_file(&applied)?,
     }
-    if journal.operation == Operation::RollBack {
-        disk::remove_dir_of_files(&journal.entry_dir(root)?)?;
-        disk::remove_dir_of_files(&journal.saved_dir(root)?)?;
+    match journal.operation {
+        Operation::Apply => history::prune(root)?,
+        Operation::RollBack => {
+            for entry in &journal.entries {
+                remove_dir(history::dir(root, *entry)?)?;
+            }
+            remove_dir(journal.saved_dir(root)?)?;
+        }
     }
     close(root, journal)
+}
+
+fn remove_dir(dir: Option<Place>) -> Result<(), ApplyError> {
+    dir.map_or(Ok(()), |dir| disk::remove_dir_of_files(&dir))
 }
 
 // Brings the targets that have their new bytes back to the old ones, and removes what was prepared.
 fn undo(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
     let saved = journal.saved_dir(root)?;
     for (index, file) in journal.files.iter().enumerate() {
-        let (target, staged) = file.paths(root)?;
+        let Some((target, staged)) = file.places(root)? else { continue };
         let now = hash(&target)?;
         if journal.phase == Phase::Prepare || now == file.before || now != file.after {
             continue;
         }
         if let Some(before) = &file.before {
-            let path = saved.join(saved_name(index));
-            let old = disk::read(&path)?.filter(|old| sha256(old) == *before).ok_or_else(|| ApplyError::State {
-                path,
+            let name = saved_name(index);
+            let place = saved.as_ref().map(|saved| root.place(&format!("{}/{name}", saved.relative))).transpose()?;
+            let old = place.flatten().map(|place| disk::read(&place)).transpose()?.flatten();
+            let old = old.filter(|old| sha256(old) == *before).ok_or_else(|| ApplyError::State {
+                path: saved.as_ref().map_or_else(|| root.path().join(STATE_DIR), |saved| saved.path.join(&name)),
                 message: "it does not hold the bytes that were saved".to_owned(),
             })?;
-            write_staged(&target, &staged, &old, file.mode)?;
+            write_staged(&staged, &old, file.attributes.as_ref())?;
             disk::rename(&staged, &target)?;
         } else {
             disk::remove_file(&target)?;
         }
-        disk::sync_parent(&target)?;
+        disk::sync_folder(&target)?;
     }
-    disk::remove_dir_of_files(&saved)?;
+    remove_dir(saved)?;
     close(root, journal)
 }
 
 // The last step of both ways: nothing is left that the journal would have to name.
 fn close(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
     for file in &journal.files {
-        let (_, staged) = file.paths(root)?;
-        disk::remove_file(&staged)?;
+        if let Some((_, staged)) = file.places(root)? {
+            disk::remove_file(&staged)?;
+        }
     }
-    for path in temporaries(root) {
-        disk::remove_file(&path)?;
+    for temporary in temporaries(root)? {
+        disk::remove_file(&temporary)?;
     }
-    disk::remove_empty_dir(&root.state("history"));
-    disk::remove_file(&path(root))?;
-    disk::sync_parent(&path(root))
+    if let Some(history) = root.state("history")? {
+        disk::remove_empty_dir(&history);
+    }
+    let journal = state(root, NAME)?;
+    disk::remove_file(&journal)?;
+    disk::sync_folder(&journal)
 }

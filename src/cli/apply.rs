@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::error::CliError;
 use super::inputs::Inputs;
-use super::installation::{Installation, file_changes, file_reports, recovered};
+use super::installation::{Installation, file_changes, file_reports, no_locks, recovered};
 
 use super::options::{InstallationOptions, OutputOptions, TargetOptions};
 use super::question::Ask;
@@ -65,6 +65,7 @@ impl Apply {
             let inputs = serde_json::to_value(&inputs)
                 .map_err(|error| CliError::failed(format!("cannot record the question: {error}")))?;
             let applied = transaction::commit(&installation.root, &file_changes(&edits), &inputs)?;
+            found.extend((!applied.is_locked).then(|| no_locks(&installation.root)));
             (entry, written) = (applied.entry, applied.files);
         }
         let report = ApplyReport {

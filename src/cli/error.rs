@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::{Exit, Screen};
-use crate::apply::ApplyError;
+use crate::apply::{ApplyError, Changed};
 use crate::diag::Finding;
 use crate::policy::LoadError;
 use crate::report::json::{self, FindingsReport};
-use crate::report::{findings, human};
+use crate::report::{diff, findings, human};
 
 /// Why a command ends before it has done its work.
 #[derive(Debug)]
@@ -123,14 +123,40 @@ impl From<ApplyError> for CliError {
             ApplyError::Locked { .. } => {
                 (Exit::Failed, Some("wait until the other apply or rollback has ended, and try again"))
             }
-            ApplyError::Changed { .. } => (Exit::Failed, Some("try again")),
+            ApplyError::Changed { files, .. } => {
+                let diffs: String = files.iter().map(diff_of).collect();
+                let message = format!("{error}\n{}", diffs.trim_end());
+                let help = "look at the change, and try again: the plan is written into what is there now";
+                return Self::Stop { exit: Exit::Failed, message, help: Some(help.to_owned()) };
+            }
             ApplyError::EditedSince { .. } => (
                 Exit::Refused,
                 Some("look at the edits with `wan22-policy verify`; give them up with `rollback --force`"),
             ),
             ApplyError::OutsideRoot { .. } => (Exit::Refused, Some("files outside the root are never written")),
+            ApplyError::LinkInstead { .. } => {
+                (Exit::Refused, Some("put the folder back, or remove what stands in its place"))
+            }
+            ApplyError::HardLinks { .. } => (
+                Exit::Refused,
+                Some("give the installation a file of its own: copy it, and move the copy over this name"),
+            ),
+            ApplyError::NotKept { .. } => {
+                (Exit::Refused, Some("run it as the owner of the file, or as root; nothing was written"))
+            }
+            ApplyError::NoSuchApply { .. } => (Exit::Usage, Some("`wan22-policy history` lists the applies")),
             _ => (Exit::Failed, None),
         };
         Self::Stop { exit, message: error.to_string(), help: help.map(str::to_owned) }
+    }
+}
+
+// What somebody changed meanwhile, where it is known what was there.
+fn diff_of(changed: &Changed) -> String {
+    let text = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    match (text(&changed.was), text(&changed.is)) {
+        (None, _) => String::new(),
+        (Some(_), None) => format!("`{}` is gone\n", changed.file),
+        (was, Some(is)) => diff::unified(&changed.file, was.as_deref(), &is),
     }
 }

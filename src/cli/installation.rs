@@ -104,7 +104,7 @@ fn recognise<'a>(root: &Root, targets: &'a [Target]) -> Result<Option<&'a Target
 }
 
 fn holds(root: &Root, sign: &Recognition) -> Result<bool, CliError> {
-    if !sign.files.iter().all(|file| root.path().join(file).exists()) {
+    if !sign.files.iter().all(|file| root.has(file)) {
         return Ok(false);
     }
     let Some(mentions) = &sign.mentions else { return Ok(!sign.files.is_empty()) };
@@ -152,6 +152,15 @@ pub fn recovered(recovered: &Recovered) -> Finding {
         Outcome::Undone => "undone",
     };
     let files = recovered.files.iter().map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ");
-    let message = format!("an interrupted {operation} (number {}) of {files} has been {outcome}", recovered.entry);
+    let numbers = recovered.entries.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    let message = format!("an interrupted {operation} (number {numbers}) of {files} has been {outcome}");
     Finding::warning("apply-in-flight", message)
+}
+
+/// What is said where nothing keeps two runs apart.
+pub fn no_locks(root: &Root) -> Finding {
+    let message =
+        format!("the file system of `{}` has no locks, so nothing keeps two runs apart", root.path().display());
+    let help = "let only one apply or rollback run at a time; each still changes all its files or none";
+    Finding::warning("no-locks", message).help(help)
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::error::CliError;
-use super::installation::recovered;
+use super::installation::{no_locks, recovered};
 use super::options::{OutputOptions, RootOptions};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Root};
@@ -13,13 +13,17 @@ use crate::report::json::{self, APPLY, ApplyCommand, ApplyReport, FileReport, Fi
 
 /// Restore the bytes from before the last apply
 ///
-/// Applies form a stack: each rollback takes the newest one back. Files that were edited since the apply are left alone,
-/// and nothing is restored, unless --force gives the edits up.
+/// Applies form a stack: each rollback takes the newest one back, and --to all that came after one. Files that were edited
+/// since the apply are left alone, and nothing is restored, unless --force gives the edits up. `history` lists the applies.
 #[derive(Debug, Args)]
 pub struct Rollback {
     /// Give up what was edited since the apply
     #[arg(long)]
     force: bool,
+
+    /// Take back all that came after this apply, as `history` numbers them; 0 is before the first
+    #[arg(long, value_name = "N")]
+    to: Option<u32>,
 
     #[command(flatten)]
     root: RootOptions,
@@ -31,8 +35,9 @@ pub struct Rollback {
 impl Rollback {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let root = Root::open(self.root.path())?;
-        let done = transaction::rollback(&root, self.force)?;
-        let found: Vec<Finding> = done.recovered.iter().map(recovered).collect();
+        let done = transaction::rollback(&root, self.to, self.force)?;
+        let no_locks = (!done.is_locked).then(|| no_locks(&root));
+        let found: Vec<Finding> = done.recovered.iter().map(recovered).chain(no_locks).collect();
         let report = |files: &[String], status| -> Vec<FileReport> {
             let report =
                 |file: &String| FileReport { file: file.clone(), status, changes: vec![], diff: String::new() };
@@ -46,7 +51,7 @@ impl Rollback {
                 root: root.path().display().to_string(),
                 target: None,
                 dry_run: false,
-                entry: Some(done.entry),
+                entry: done.entries.last().copied(),
                 files: files.concat(),
                 drift: Vec::new(),
                 findings: found.iter().map(FindingRecord::from).collect(),
@@ -57,7 +62,13 @@ impl Rollback {
         text += &done.restored.iter().map(|file| format!("restored {file}\n")).collect::<String>();
         text +=
             &done.removed.iter().map(|file| format!("removed {file}, which the apply had made\n")).collect::<String>();
-        text += &format!("apply number {} is taken back\n", done.entry);
+        text += &match &done.entries[..] {
+            [one] => format!("apply number {one} is taken back\n"),
+            several => {
+                let numbers: Vec<String> = several.iter().map(u32::to_string).collect();
+                format!("applies number {} are taken back\n", numbers.join(", "))
+            }
+        };
         screen.print(&text)?;
         Ok(Exit::Fine)
     }

@@ -5,6 +5,7 @@ pub mod coverage;
 pub mod explanation;
 pub mod facts;
 pub mod fit;
+pub mod history;
 pub mod impact;
 pub mod plan;
 pub mod verdicts;

@@ -23,6 +23,8 @@ use crate::yaml;
 pub const PLAN: &str = "wan22-policy/plan/v1";
 /// Name and version of the format of [`ApplyReport`].
 pub const APPLY: &str = "wan22-policy/apply/v1";
+/// Name and version of the format of [`HistoryReport`].
+pub const HISTORY: &str = "wan22-policy/history/v1";
 /// Name and version of the format of [`ImpactReport`].
 pub const IMPACT: &str = "wan22-policy/impact/v1";
 /// Name and version of the format of [`TestReport`].
@@ -161,7 +163,7 @@ pub struct ApplyReport {
     pub target: Option<String>,
     /// Whether only what would be done was asked.
     pub dry_run: bool,
-    /// Number of the history entry that was made, or taken back; absent when nothing was written.
+    /// Number of the history entry that was made, or of the oldest that was taken back; absent when nothing was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<u32>,
     /// The files of the target.
@@ -238,6 +240,59 @@ pub struct Drift {
     /// What it holds; absent when the file does not have the key, or cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Value>,
+}
+
+/// What `history --format json` prints.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryReport {
+    /// Name and version of this format: `wan22-policy/history/v1`.
+    #[schemars(extend("const" = HISTORY))]
+    pub schema: String,
+    /// The installation, as an absolute path.
+    pub root: String,
+    /// The applies that can be taken back, the newest first.
+    pub applies: Vec<PastApplyRecord>,
+    /// What an interrupted run left, and what became of it.
+    pub findings: Vec<FindingRecord>,
+}
+
+/// One apply of the past.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PastApplyRecord {
+    /// Its number; `rollback --to` takes one.
+    pub number: u32,
+    /// When, RFC 3339 in UTC, to the second.
+    pub time: String,
+    /// Hash of the policies that gave the plan; absent when another version of the program recorded it otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_hash: Option<String>,
+    /// The target: `wan22-ui`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The workload that was asked, `MODEL:WxHxF`; absent when nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
+    /// The files that it changed.
+    pub files: Vec<PastFileRecord>,
+}
+
+/// One file of an apply of the past.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PastFileRecord {
+    /// The file, relative to the root.
+    pub file: String,
+    /// Lines that were added; absent when the file was edited since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<usize>,
+    /// Lines that were removed; absent when the file was edited since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<usize>,
+    /// Unified diff of what it changed; absent when the file was edited since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
 }
 
 /// What `test --format json` prints.
