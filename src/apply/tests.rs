@@ -49,6 +49,8 @@ pub(super) mod faults {
 
 use faults::Fault;
 
+mod soak;
+
 /// A folder on a file system that waits for no disk, where there is one; these tests fsync thousands of times.
 fn in_memory() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
