@@ -104,6 +104,8 @@ pub struct Fit {
     pub ram: i64,
     /// RAM without which it does not run at all, bytes; with less than `ram` it slows down.
     pub least_ram: i64,
+    /// RAM that it takes while everything is loaded at once, which part by part would avoid, bytes.
+    pub ram_to_load: i64,
     /// RAM that it may take, bytes; `None` where the RAM is unknown.
     pub ram_budget: Option<i64>,
     /// RAM that it might take if nothing else were in it, bytes; `None` where the RAM is unknown.
@@ -265,6 +267,7 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
         card: bytes(&stack.card)?,
         ram: bytes(&stack.ram)?,
         least_ram: bytes(stack.least_ram.as_ref().unwrap_or(&stack.ram))?,
+        ram_to_load: bytes(stack.ram_to_load.as_ref().unwrap_or(&stack.ram))?,
         ram_budget: bytes(&stack.ram_budget).ok(),
         ram_at_best: bytes(stack.ram_at_best.as_ref().unwrap_or(&stack.ram_budget)).ok(),
         free: bytes(&stack.free).ok(),
@@ -349,7 +352,6 @@ impl Search<'_> {
         let mut changes = Vec::new();
         if self.answer.refused.is_some() {
             changes.extend(self.stack_among(|_| true));
-            return changes;
         }
         if !self.answer.is_refused() {
             changes.extend(self.circumstances());

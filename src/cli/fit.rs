@@ -172,8 +172,10 @@ impl Fit {
         let known = |model: &'a String| match models.get_key_value(&model.to_lowercase()) {
             Some((name, _)) => Ok(name.as_str()),
             None => {
-                let help = did_you_mean(model, models.keys().map(String::as_str));
-                Err(CliError::usage(format!("unknown model `{model}`")).maybe_help(help))
+                let names: Vec<&str> = models.keys().map(String::as_str).collect();
+                let help = did_you_mean(model, names.iter().copied());
+                let help = help.unwrap_or_else(|| format!("there are {}", names.join(", ")));
+                Err(CliError::usage(format!("unknown model `{model}`")).help(help))
             }
         };
         self.model.iter().map(known).collect()
@@ -277,28 +279,37 @@ impl Fit {
         Ok(facts)
     }
 
-    // A card by its name in the table, or by how only that one begins; `RTX 4090` is enough of `NVIDIA GeForce RTX 4090`.
+    // A card by its name in the table, or by some words of only that one; `RTX 4090` is enough of `NVIDIA GeForce RTX 4090`.
     fn card(&self, asked: &str, table: &Value, facts: &mut Facts) -> Result<(), CliError> {
         let rows: Vec<(&str, &Value)> =
             table.as_array().into_iter().flatten().filter_map(|row| Some((row["name"].as_str()?, row))).collect();
-        let short = |name: &str| name.to_lowercase().replace("nvidia ", "").replace("geforce ", "");
-        let mut named: Vec<&(&str, &Value)> = rows.iter().filter(|(name, _)| short(name) == short(asked)).collect();
-        if named.is_empty() {
-            named = rows.iter().filter(|(name, _)| begins(&short(name), &short(asked))).collect();
-            let mut names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
-            names.dedup();
-            if names.len() > 1 {
-                let message = format!("`{asked}` is the beginning of several cards");
-                return Err(CliError::usage(message).help(format!("say which: {}", names.join(", "))));
-            }
-        }
+        let of = |is_meant: &dyn Fn(&str) -> bool| -> Vec<(&str, &Value)> {
+            rows.iter().copied().filter(|(name, _)| is_meant(&short(name))).collect()
+        };
+        let words = short(asked);
+        let ways: [&dyn Fn(&str) -> bool; 3] =
+            [&|name| name == words, &|name| begins(name, &words), &|name| has(name, &words)];
+        let named = ways.into_iter().map(of).find(|rows| !rows.is_empty()).unwrap_or_default();
+        let mut names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
+        names.dedup();
         let Some((name, _)) = named.first() else {
-            let names: Vec<String> =
-                rows.iter().map(|(name, _)| name.replace("NVIDIA ", "").replace("GeForce ", "")).collect();
-            let help = did_you_mean(asked, names.iter().map(String::as_str));
-            let help = help.unwrap_or_else(|| "give its memory with --vram".to_owned());
+            let names: Vec<String> = rows.iter().map(|(name, _)| short(name).to_uppercase()).collect();
+            let near = did_you_mean(&words.to_uppercase(), names.iter().map(String::as_str));
+            let help = if self.vram.is_none() {
+                "describe it by its memory alone, with --vram and no --gpu"
+            } else {
+                "leave --gpu out"
+            };
+            let help = near.map_or_else(|| help.to_owned(), |near| format!("{near}; or {help}"));
             return Err(CliError::usage(format!("`{asked}` is not in the table of cards")).help(help));
         };
+        if names.len() > 1 {
+            let more = names.len().saturating_sub(12);
+            names.truncate(12);
+            let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+            let message = format!("`{asked}` may be several cards");
+            return Err(CliError::usage(message).help(format!("say which: {}{rest}", names.join(", "))));
+        }
         facts.know("gpus", 1, Origin::Table);
         facts.know("gpus[0].name", *name, Origin::User);
         cards::fill(facts, table);
@@ -313,6 +324,12 @@ impl Fit {
         };
         // The size on the box is as good a name as what is reported.
         let size = self.vram.and_then(|asked| sizes.iter().copied().find(|size| i64::try_from(*size) == Ok(asked)));
+        // What the sizes of a card do not have in common is that of the size.
+        if let Some(size) = size.or(sizes.first().copied().filter(|_| sizes.len() == 1)) {
+            let mut of_size = named.iter().filter(|(_, row)| row["vram"] == size).map(|(_, row)| *row);
+            let of_size: Value = of_size.by_ref().cloned().collect();
+            cards::fill(facts, &of_size);
+        }
         match (self.vram, size, &sizes[..]) {
             (_, Some(size), _) => facts.know("gpus[0].vram.total", reports(size), Origin::Table),
             (None, None, [size]) => facts.know("gpus[0].vram.total", reports(*size), Origin::Table),
@@ -336,14 +353,37 @@ fn unanswered(why: String) -> CliError {
     CliError::usage(format!("nobody can tell what fits: {why}")).help(help)
 }
 
+// A card's name without its maker and its line.
+fn short(name: &str) -> String {
+    let mut short = name.to_lowercase();
+    for word in ["nvidia ", "geforce ", "tesla ", "quadro "] {
+        short = short.replacen(word, "", 1);
+    }
+    short
+}
+
 // Whether a name begins with these words, as `rtx 6000 ada generation` does with `rtx 6000 ada`.
 fn begins(name: &str, words: &str) -> bool {
     name.strip_prefix(words).is_some_and(|rest| rest.starts_with(' '))
 }
 
+// Whether a name has these words, one of them perhaps only in part: `rtx 4070 ti` has `4070`, and `v100-pcie-16gb` `v100`.
+fn has(name: &str, words: &str) -> bool {
+    let is_part = |c: char| !c.is_alphanumeric();
+    let all: Vec<&str> = name.split(is_part).collect();
+    let asked: Vec<&str> = words.split(is_part).collect();
+    all.windows(asked.len()).any(|some| some == asked)
+}
+
 fn parse_bytes(text: &str) -> Result<i64, String> {
     let number = parse_quantity(text, Unit::Bytes).map_err(|error| error.to_string())?;
-    number.as_i64().filter(|bytes| *bytes >= 0).ok_or_else(|| "it must not be negative".to_owned())
+    match number.as_i64() {
+        Some(bytes) if bytes < 0 => Err("it must not be negative".to_owned()),
+        // Nobody means 32 bytes of RAM.
+        Some(bytes) if (1..1 << 20).contains(&bytes) => Err(format!("say the unit, as in {text}GiB")),
+        Some(bytes) => Ok(bytes),
+        None => Err("it is no whole number of bytes".to_owned()),
+    }
 }
 
 fn parse_size(text: &str) -> Result<Size, String> {

@@ -422,6 +422,7 @@ impl FileCompiler<'_> {
         let fragmentation = entry.fragmentation.as_ref().and_then(|text| own(text, "fragmentation"));
         let uncertainty = entry.uncertainty.as_ref().and_then(|text| own(text, "uncertainty"));
         let ram_at_best = entry.ram_at_best.as_ref().and_then(|text| own(text, "ram_at_best"));
+        let ram_to_load = entry.ram_to_load.as_ref().and_then(|text| own(text, "ram_to_load"));
         let least_ram = entry.least_ram.as_ref().and_then(|text| own(text, "least_ram"));
         let needed = [
             (&entry.context, "context"),
@@ -441,8 +442,8 @@ impl FileCompiler<'_> {
         let alternatives = entry.alternatives.clone();
         #[rustfmt::skip]
         let stack = Stack {
-            id, why, settings, refuses, sizes, alternatives, phases, context, fragmentation, uncertainty, ram, least_ram, budget, card,
-            ram_budget, ram_at_best, free, spills, time,
+            id, why, settings, refuses, sizes, alternatives, phases, context, fragmentation, uncertainty, ram, least_ram, ram_to_load, budget,
+            card, ram_budget, ram_at_best, free, spills, time,
         };
         Ok(stack)
     }

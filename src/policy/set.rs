@@ -122,6 +122,8 @@ pub struct Stack {
     pub ram: Expr,
     /// RAM without which it does not run at all, where that is less.
     pub least_ram: Option<Expr>,
+    /// RAM that it takes while everything is loaded at once, where that can be avoided.
+    pub ram_to_load: Option<Expr>,
     /// VRAM that it may take.
     pub budget: Expr,
     /// VRAM that it might take if nothing else were on the card.

@@ -211,6 +211,9 @@ pub struct StackEntry {
     /// RAM without which it does not run at all, where it only slows down with less than `ram`; absent where that is the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub least_ram: Option<String>,
+    /// RAM that it takes while everything is loaded at once, where that can be avoided; absent where that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ram_to_load: Option<String>,
     /// VRAM that it may take.
     pub budget: String,
     /// VRAM that it might take if nothing else were on the card.

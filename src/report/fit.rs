@@ -73,6 +73,8 @@ pub struct FitRecord {
     pub ram_bytes: i64,
     /// RAM without which it does not run at all; with less than `ram_bytes` it slows down.
     pub least_ram_bytes: i64,
+    /// RAM that the run takes while everything is loaded at once, which part by part would avoid.
+    pub ram_to_load_bytes: i64,
     /// RAM that may be taken; absent where the RAM is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ram_budget_bytes: Option<i64>,
@@ -142,6 +144,7 @@ impl From<&Fit> for FitRecord {
             spills: fit.spills,
             ram_bytes: fit.ram,
             least_ram_bytes: fit.least_ram,
+            ram_to_load_bytes: fit.ram_to_load,
             ram_budget_bytes: fit.ram_budget,
             time_s: time.map(TimeRecord::from),
             load_s: time.and_then(|time| time.load),

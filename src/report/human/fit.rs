@@ -121,9 +121,15 @@ fn remarks(answer: &Fit) -> impl Iterator<Item = String> {
     let spill = "Windows moves what is too much into the RAM without an error, and the run slows to a crawl";
     let others = answer.taken_by_others();
     let now = format!("not now: others use the card, and {} more must be free", with_unit(others));
+    let is_tight = answer.ram_budget.is_some_and(|budget| answer.ram_to_load > budget && answer.ram <= budget);
+    let loading = format!(
+        "loaded as one pipeline it takes {} of RAM, more than there is: load, use and release the text encoder first",
+        with_unit(answer.ram_to_load)
+    );
     let said = [
         (answer.fits() != Fits::Yes).then(|| advice(answer)),
         (answer.spills && is_short_of_vram).then(|| spill.to_owned()),
+        (is_tight && answer.fits() != Fits::No).then_some(loading),
         (others > 0).then_some(now),
     ];
     said.into_iter().flatten()
