@@ -10,8 +10,10 @@ use crate::facts::{Facts, Origin};
 
 mod cpus;
 mod meminfo;
+mod topology;
 
 pub use cpus::allowed_cpus;
+pub use topology::topology;
 
 /// What makers leave in the firmware when they do not name the machine.
 const NO_MODEL: &[&str] =
