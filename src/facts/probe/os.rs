@@ -2,7 +2,7 @@
 
 use std::env;
 
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Product, RefreshKind, System};
 
 use super::{contradictions, kernel};
 use crate::facts::{Facts, Origin};
@@ -66,6 +66,8 @@ fn sysinfo() -> Facts {
     let wsl = cfg!(target_os = "linux") && kernel.as_ref().is_ok_and(|kernel| kernel::is_wsl(kernel));
     facts.know("host.wsl", wsl, Origin::Sysinfo);
     facts.know_or("host.kernel", kernel, Origin::Sysinfo);
+    let model = Product::name().ok().and_then(|name| kernel::model_name(&name));
+    facts.know_or("host.model", model.ok_or(kernel::UNNAMED), Origin::Sysinfo);
 
     let wanted =
         RefreshKind::nothing().with_memory(MemoryRefreshKind::everything()).with_cpu(CpuRefreshKind::nothing());
