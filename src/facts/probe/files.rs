@@ -71,11 +71,13 @@ impl Files {
         names
     }
 
-    /// Writes what was read below another folder, changed on the way: paths and texts alike.
+    /// Writes what was read below another folder, changed on the way: paths and texts alike. The folder is there
+    /// afterwards even if nothing was read.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn save(&self, folder: &Path, change: impl Fn(&str) -> String) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
         for (path, text) in self.read().iter() {
             let path = folder.join(change(path));
             match text {
@@ -129,5 +131,15 @@ mod tests {
         assert_eq!(again.names("sys/devices"), ["x"]);
         assert!(again.exists(".dockerenv"));
         assert!(!again.exists("proc/meminfo"));
+    }
+
+    #[test]
+    fn a_system_without_such_files_is_saved_as_an_empty_folder() {
+        let files = Files { root: None, read: Mutex::default() };
+        assert!(files.text("proc/meminfo").is_err() && files.lines("proc/meminfo", |_| true).is_err());
+        assert!(!files.exists("proc") && !files.is_folder("proc") && files.names("sys").is_empty());
+        let above = tempfile::tempdir().unwrap();
+        files.save(&above.path().join("root"), str::to_owned).unwrap();
+        assert_eq!(Files::below(above.path()).names(""), ["root"]);
     }
 }
