@@ -27,7 +27,7 @@ pub enum Origin {
     Nvml,
     /// A saved `nvidia-smi -q` dump.
     NvidiaSmi,
-    /// The operating system, through sysinfo or the kernel's files.
+    /// The operating system, through sysinfo, the kernel's files or Win32.
     Sysinfo,
     /// The topology, through hwloc (live or from its XML).
     Hwloc,

@@ -1,5 +1,8 @@
 //! What stops a command.
 
+#[cfg(windows)]
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::{Exit, Screen};
@@ -117,6 +120,28 @@ impl From<LoadError> for CliError {
     }
 }
 
+// Whether Windows refuses because another program lets nobody else at the file.
+#[cfg(windows)]
+fn is_held(path: &Path, error: &io::Error) -> bool {
+    use std::os::windows::fs::OpenOptionsExt;
+    use windows_sys::Win32::Foundation::{ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION};
+    use windows_sys::Win32::Storage::FileSystem::DELETE;
+
+    let says = |error: &io::Error| {
+        let code = error.raw_os_error().and_then(|code| u32::try_from(code).ok());
+        matches!(code, Some(ERROR_SHARING_VIOLATION | ERROR_LOCK_VIOLATION))
+    };
+    // Who replaces a file is only told that access is denied; who asks for the right to is told why.
+    let asked = || fs::OpenOptions::new().access_mode(DELETE).open(path);
+    says(error) || error.kind() == io::ErrorKind::PermissionDenied && asked().is_err_and(|error| says(&error))
+}
+
+// Elsewhere a file that is open can be replaced.
+#[cfg(not(windows))]
+fn is_held(_path: &Path, _error: &io::Error) -> bool {
+    false
+}
+
 impl From<ApplyError> for CliError {
     fn from(error: ApplyError) -> Self {
         let (exit, help) = match &error {
@@ -145,6 +170,9 @@ impl From<ApplyError> for CliError {
                 (Exit::Refused, Some("run it as the owner of the file, or as root; nothing was written"))
             }
             ApplyError::NoSuchApply { .. } => (Exit::Usage, Some("`wan22-policy history` lists the applies")),
+            ApplyError::Io { path, error, .. } if is_held(path, error) => {
+                (Exit::Failed, Some("the file is open in another program; close it, and try again"))
+            }
             _ => (Exit::Failed, None),
         };
         Self::Stop { exit, message: error.to_string(), help: help.map(str::to_owned) }

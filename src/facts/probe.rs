@@ -29,6 +29,7 @@ mod sanity;
 mod seen;
 pub mod software;
 pub mod topology;
+pub mod win32;
 
 /// Where a stack lies.
 #[derive(Clone, Debug, Default)]

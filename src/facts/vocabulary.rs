@@ -111,7 +111,6 @@ const RATIO: Option<Unit> = Some(Unit::Ratio);
 const WATTS: Option<Unit> = Some(Unit::Watts);
 
 const SYSTEM: &[Origin] = &[Origin::Sysinfo];
-const TOPOLOGY: &[Origin] = &[Origin::Hwloc, Origin::Lscpu];
 /// What the topology and the system both tell; the topology's word counts.
 const CPU: &[Origin] = &[Origin::Hwloc, Origin::Lscpu, Origin::Sysinfo];
 /// What hwloc's files say besides the system.
@@ -149,14 +148,14 @@ pub const FACTS: &[FactSpec] = &[
     fact("cpu.allowed_cpus", Ints, None, Stable, CPU, "Logical CPUs that this process may use, by the system's number: online, in the cpuset and in the affinity mask.", "the system has no affinity mask to read, as on macOS"),
     fact("cpu.allowed_cores", Int, COUNT, Stable, CPU, "Physical cores with at least one allowed CPU.", "the allowed CPUs or the cores are unknown"),
     fact("cpu.quota", Float, COUNT, Stable, SYSTEM, "CPUs' worth of time per period that the cgroup grants.", "there is no quota, or no cgroup can be read"),
-    fact("cpu.l3_domains", Records, None, Stable, TOPOLOGY, "The L3 caches, in the order of their first CPU; none where the topology shows none.", "there is no topology"),
-    fact("cpu.l3_domains[].size", Int, BYTES, Stable, TOPOLOGY, "Size of the L3 cache.", "the topology has the cache without its size"),
-    fact("cpu.l3_domains[].cpus", Ints, None, Stable, TOPOLOGY, "Logical CPUs that share the L3 cache.", "the list is"),
-    fact("numa.nodes", Records, None, Stable, TOPOLOGY, "NUMA nodes with memory or CPUs that the process may use, by index. GPU memory exposed as a node is left out.", "the topology is unknown"),
-    fact("numa.nodes[].index", Int, None, Stable, TOPOLOGY, "The system's number of the node; not always from 0.", "the list is"),
-    fact("numa.nodes[].cpus", Ints, None, Stable, TOPOLOGY, "Logical CPUs of the node; may be empty.", "the list is"),
-    fact("numa.nodes[].memory", Int, BYTES, Stable, TOPOLOGY, "Memory of the node.", "the topology holds no sizes, or the size cannot be true"),
-    fact("numa.nodes[].gpus", Ints, None, Stable, TOPOLOGY, "Indices into `gpus` of the GPUs near the node.", "a GPU is placed at no node"),
+    fact("cpu.l3_domains", Records, None, Stable, CPU, "The L3 caches, in the order of their first CPU; none where the topology shows none.", "there is no topology"),
+    fact("cpu.l3_domains[].size", Int, BYTES, Stable, CPU, "Size of the L3 cache.", "the topology has the cache without its size"),
+    fact("cpu.l3_domains[].cpus", Ints, None, Stable, CPU, "Logical CPUs that share the L3 cache.", "the list is"),
+    fact("numa.nodes", Records, None, Stable, CPU, "NUMA nodes with memory or CPUs that the process may use, by index. GPU memory exposed as a node is left out.", "the topology is unknown"),
+    fact("numa.nodes[].index", Int, None, Stable, CPU, "The system's number of the node; not always from 0.", "the list is"),
+    fact("numa.nodes[].cpus", Ints, None, Stable, CPU, "Logical CPUs of the node; may be empty.", "the list is"),
+    fact("numa.nodes[].memory", Int, BYTES, Stable, CPU, "Memory of the node.", "the topology holds no sizes, or the size cannot be true"),
+    fact("numa.nodes[].gpus", Ints, None, Stable, CPU, "Indices into `gpus` of the GPUs near the node.", "a GPU is placed at no node"),
     fact("ram.total", Int, BYTES, Stable, HOST, "Memory of the machine that the system manages; somewhat less than what is installed.", "the system does not say, or the size cannot be true"),
     fact("ram.limit", Int, BYTES, Stable, SYSTEM, "Memory limit of the cgroup.", "there is no limit, or no cgroup can be read"),
     fact("ram.available", Int, BYTES, Volatile, SYSTEM, "Memory that could be taken now without swapping.", "the kernel is older than 3.14"),

@@ -11,15 +11,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Paths are those below `/`, without the slash: `proc/meminfo`.
 #[derive(Debug)]
 pub struct Files {
-    root: PathBuf,
+    // None where nothing of the kind is there.
+    root: Option<PathBuf>,
     // A folder has no text.
     read: Mutex<BTreeMap<String, Option<String>>>,
 }
 
 impl Files {
+    /// Those of this machine. On Windows there are none: what lies at `\proc` or `\sys` of a drive is anyone's.
+    pub fn here() -> Self {
+        Self { root: cfg!(not(windows)).then(|| PathBuf::from("/")), read: Mutex::default() }
+    }
+
     /// Those below this folder.
     pub fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), read: Mutex::default() }
+        Self { root: Some(root.into()), read: Mutex::default() }
     }
 
     /// The text of a file; what is not UTF-8 is replaced.
@@ -27,7 +33,7 @@ impl Files {
     /// # Errors
     /// The file cannot be read.
     pub fn text(&self, path: &str) -> io::Result<String> {
-        let text = String::from_utf8_lossy(&fs::read(self.root.join(path))?).into_owned();
+        let text = String::from_utf8_lossy(&fs::read(self.path(path)?)?).into_owned();
         self.read().insert(path.to_owned(), Some(text.clone()));
         Ok(text)
     }
@@ -37,7 +43,7 @@ impl Files {
     /// # Errors
     /// The file cannot be read.
     pub fn lines(&self, path: &str, wanted: impl Fn(&str) -> bool) -> io::Result<String> {
-        let text = String::from_utf8_lossy(&fs::read(self.root.join(path))?).into_owned();
+        let text = String::from_utf8_lossy(&fs::read(self.path(path)?)?).into_owned();
         let text: String = text.split_inclusive('\n').filter(|line| wanted(line.trim_end())).collect();
         self.read().insert(path.to_owned(), Some(text.clone()));
         Ok(text)
@@ -45,7 +51,7 @@ impl Files {
 
     /// Whether a file or folder is there.
     pub fn exists(&self, path: &str) -> bool {
-        let found = self.root.join(path).metadata();
+        let found = self.path(path).and_then(fs::metadata);
         if let Ok(found) = &found {
             self.read().entry(path.to_owned()).or_insert_with(|| (!found.is_dir()).then(String::new));
         }
@@ -54,22 +60,24 @@ impl Files {
 
     /// Whether a folder is there.
     pub fn is_folder(&self, path: &str) -> bool {
-        self.root.join(path).is_dir() && self.exists(path)
+        self.path(path).is_ok_and(|path| path.is_dir()) && self.exists(path)
     }
 
     /// The names in a folder, in order; none when it cannot be read.
     pub fn names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.root.join(folder)).into_iter().flatten().flatten();
+        let entries = self.path(folder).and_then(fs::read_dir).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         names
     }
 
-    /// Writes what was read below another folder, changed on the way: paths and texts alike.
+    /// Writes what was read below another folder, changed on the way: paths and texts alike. The folder is there
+    /// afterwards even if nothing was read.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn save(&self, folder: &Path, change: impl Fn(&str) -> String) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
         for (path, text) in self.read().iter() {
             let path = folder.join(change(path));
             match text {
@@ -81,6 +89,11 @@ impl Files {
             }
         }
         Ok(())
+    }
+
+    fn path(&self, path: &str) -> io::Result<PathBuf> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "this system has no such files");
+        Ok(self.root.as_ref().ok_or_else(missing)?.join(path))
     }
 
     fn read(&self) -> MutexGuard<'_, BTreeMap<String, Option<String>>> {
@@ -118,5 +131,15 @@ mod tests {
         assert_eq!(again.names("sys/devices"), ["x"]);
         assert!(again.exists(".dockerenv"));
         assert!(!again.exists("proc/meminfo"));
+    }
+
+    #[test]
+    fn a_system_without_such_files_is_saved_as_an_empty_folder() {
+        let files = Files { root: None, read: Mutex::default() };
+        assert!(files.text("proc/meminfo").is_err() && files.lines("proc/meminfo", |_| true).is_err());
+        assert!(!files.exists("proc") && !files.is_folder("proc") && files.names("sys").is_empty());
+        let above = tempfile::tempdir().unwrap();
+        files.save(&above.path().join("root"), str::to_owned).unwrap();
+        assert_eq!(Files::below(above.path()).names(""), ["root"]);
     }
 }

@@ -10,8 +10,13 @@ use crate::facts::{Facts, Origin};
 
 mod cpus;
 mod meminfo;
+mod topology;
 
 pub use cpus::allowed_cpus;
+pub use topology::topology;
+
+/// Why `host.model` is unknown.
+pub const UNNAMED: &str = "the firmware does not name the machine";
 
 /// What makers leave in the firmware when they do not name the machine.
 const NO_MODEL: &[&str] =
@@ -80,11 +85,14 @@ fn in_container(files: &Files, container: Option<&str>) -> bool {
 
 fn model(files: &Files) -> Result<String, &'static str> {
     let paths = ["sys/class/dmi/id/product_name", "proc/device-tree/model"];
-    let texts = paths.iter().filter_map(|path| files.text(path).ok());
-    texts
-        .map(|text| text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned())
-        .find(|text| !text.is_empty() && !NO_MODEL.contains(&text.to_lowercase().as_str()))
-        .ok_or("the firmware does not name the machine")
+    let mut texts = paths.iter().filter_map(|path| files.text(path).ok());
+    texts.find_map(|text| model_name(&text)).ok_or(UNNAMED)
+}
+
+/// The machine's name as its firmware gives it; `None` where the maker left it out.
+pub fn model_name(text: &str) -> Option<String> {
+    let name = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!name.is_empty() && !NO_MODEL.contains(&name.to_lowercase().as_str())).then(|| name.to_owned())
 }
 
 // As sysinfo writes it: `Linux (Debian GNU/Linux 12)`.

@@ -182,7 +182,8 @@ fn fastest(layout: &Layout) -> Result<usize, &'static str> {
     Ok(cores.iter().filter(|core| fast.iter().any(|kind| !kind.cpus.is_disjoint(core))).count())
 }
 
-fn describe_caches(facts: &mut Facts, layout: &Layout) {
+/// `cpu.l3_domains`.
+pub fn describe_caches(facts: &mut Facts, layout: &Layout) {
     let mut caches: Vec<&Cache> = layout.caches.iter().collect();
     caches.sort_by(|a, b| a.cpus.cmp(&b.cpus));
     facts.know("cpu.l3_domains", caches.len(), layout.origin);
@@ -204,7 +205,8 @@ fn usable<'a>(layout: &'a Layout, allowed: &Set) -> Vec<&'a Node> {
     nodes
 }
 
-fn describe_nodes(facts: &mut Facts, layout: &Layout) {
+/// `numa.*`, and the nodes' memory together as `ram.total`.
+pub fn describe_nodes(facts: &mut Facts, layout: &Layout) {
     let nodes = usable(layout, &layout.allowed_cpus());
     facts.know("numa.nodes", nodes.len(), layout.origin);
     for (index, node) in nodes.into_iter().enumerate() {

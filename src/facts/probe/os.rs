@@ -1,11 +1,13 @@
-//! What the operating system says of this machine: the files of a Linux kernel, and sysinfo on every system.
+//! What the operating system says of this machine: the files of a Linux kernel, Win32, and sysinfo on every system.
 
 use std::env;
 
-use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Product, RefreshKind, System};
 
 use super::{contradictions, kernel};
 use crate::facts::{Facts, Origin};
+
+const NOTHING: &str = "the system does not say";
 
 /// What both report, and the share by which it may differ.
 const COMPARED: &[(&str, f64)] = &[("cpu.logical_cpus", 0.0), ("ram.total", 0.01), ("ram.swap_total", 0.01)];
@@ -28,12 +30,35 @@ pub fn join(kernel: Facts, sysinfo: Facts) -> Facts {
     facts
 }
 
-/// What sysinfo says of this machine.
+/// What the system says of this machine: sysinfo, and on Windows what [`win32`](super::win32) reads of its processors.
 pub fn ask() -> Facts {
-    let mut facts = Facts::new("the system does not say");
-    let text = |value: Result<String, sysinfo::Error>| {
-        value.ok().filter(|text| !text.trim().is_empty()).ok_or("the system does not say")
-    };
+    let sysinfo = sysinfo();
+    let mut facts = processors(&sysinfo);
+    facts.fill(sysinfo);
+    facts
+}
+
+#[cfg(all(windows, target_pointer_width = "64"))]
+fn processors(sysinfo: &Facts) -> Facts {
+    let ram = sysinfo.value("ram.total").and_then(serde_json::Value::as_u64);
+    super::win32::ask().and_then(|answer| super::win32::facts(&answer, ram)).unwrap_or_else(|why| {
+        let mut facts = Facts::new(NOTHING);
+        for family in ["cpu", "numa"] {
+            facts.unknown(family, why.clone());
+        }
+        facts
+    })
+}
+
+// Elsewhere hwloc and the kernel's files describe them.
+#[cfg(not(all(windows, target_pointer_width = "64")))]
+fn processors(_sysinfo: &Facts) -> Facts {
+    Facts::new(NOTHING)
+}
+
+fn sysinfo() -> Facts {
+    let mut facts = Facts::new(NOTHING);
+    let text = |value: Result<String, sysinfo::Error>| value.ok().filter(|text| !text.trim().is_empty()).ok_or(NOTHING);
     facts.know("host.os", env::consts::OS, Origin::Sysinfo);
     facts.know("host.arch", architecture(), Origin::Sysinfo);
     facts.know_or("host.os_version", text(System::long_os_version()), Origin::Sysinfo);
@@ -41,6 +66,8 @@ pub fn ask() -> Facts {
     let wsl = cfg!(target_os = "linux") && kernel.as_ref().is_ok_and(|kernel| kernel::is_wsl(kernel));
     facts.know("host.wsl", wsl, Origin::Sysinfo);
     facts.know_or("host.kernel", kernel, Origin::Sysinfo);
+    let model = Product::name().ok().and_then(|name| kernel::model_name(&name));
+    facts.know_or("host.model", model.ok_or(kernel::UNNAMED), Origin::Sysinfo);
 
     let wanted =
         RefreshKind::nothing().with_memory(MemoryRefreshKind::everything()).with_cpu(CpuRefreshKind::nothing());
@@ -60,11 +87,11 @@ pub fn ask() -> Facts {
             facts.know_or(name, value, Origin::Sysinfo);
         }
     }
-    let size = |bytes: u64| if bytes > 0 { Ok(bytes) } else { Err("the system does not say") };
+    let size = |bytes: u64| if bytes > 0 { Ok(bytes) } else { Err(NOTHING) };
     facts.know_or("ram.total", size(system.total_memory()), Origin::Sysinfo);
     facts.know_or("ram.available", size(system.available_memory()), Origin::Sysinfo);
     // No swap is an answer; of a system that does not even name its RAM it is none.
-    let swap = |bytes: u64| if system.total_memory() > 0 { Ok(bytes) } else { Err("the system does not say") };
+    let swap = |bytes: u64| if system.total_memory() > 0 { Ok(bytes) } else { Err(NOTHING) };
     facts.know_or("ram.swap_total", swap(system.total_swap()), Origin::Sysinfo);
     facts.know_or("ram.swap_free", swap(system.free_swap()), Origin::Sysinfo);
     facts
@@ -87,7 +114,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_memory() {
-        let facts = join(kernel::read(&Files::below("/"), None), ask());
+        let facts = join(kernel::read(&Files::here(), None), ask());
         let total = facts.value("ram.total").and_then(Value::as_u64).unwrap();
         assert!(facts.value("ram.available").and_then(Value::as_u64).unwrap() <= total);
         assert!(facts.value("host.os").is_some());
@@ -96,7 +123,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn the_kernel_and_sysinfo_agree_on_this_machine() {
-        let kernel = kernel::read(&Files::below("/"), None);
+        let kernel = kernel::read(&Files::here(), None);
         let other = ask();
         for name in ["host.kernel", "host.os_version", "host.wsl", "cpu.logical_cpus", "ram.total", "ram.swap_total"] {
             assert_eq!(kernel.value(name), other.value(name), "{name}");

@@ -1,7 +1,7 @@
 //! What the probes see of one machine, this one or one that was saved, and the facts that follow.
 //!
-//! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml`, `topology.xml` (as hwloc writes it,
-//! or `topology.txt`: why it did not), `installation.yaml` (packages, checkpoints and disk) and `root/` (the kernel's files
+//! A saved machine is a folder: `nvml.yaml` (what the driver answered), `sysinfo.yaml` (on Windows with its processors and
+//! nodes), `topology.xml` (as hwloc writes it, or `topology.txt`: why it did not), `installation.yaml` (packages, checkpoints and disk) and `root/` (the kernel's files
 //! that were read). Nothing in it tells whose machine it was.
 
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub struct Seen {
 impl Seen {
     /// What this machine shows, all probes at once; one that does not answer in time is left behind.
     pub fn here(sources: &Sources) -> Self {
-        let files = Arc::new(Files::below("/"));
+        let files = Arc::new(Files::here());
         let (program, library) = (sources.program.clone(), sources.nvml_library.clone());
         let answers = start(move || match program {
             Some(program) => nvml::ask_apart(&program, library.as_deref()),
@@ -79,11 +79,14 @@ impl Seen {
         let disk = start(move || disk::probe(&models));
 
         let system = system.wait();
-        let (kernel, sysinfo) = system.unwrap_or_else(|why| (silent("the system", &why, &[]), Facts::new(why)));
+        let (mut kernel, sysinfo) = system.unwrap_or_else(|why| (silent("the system", &why, &[]), Facts::new(why)));
         let mut installation = software.wait().unwrap_or_else(|why| silent("the installation", &why, &["software"]));
         installation.fill(checkpoints.wait().unwrap_or_else(|why| silent("the disk of the models", &why, &["models"])));
         installation.fill(disk.wait().unwrap_or_else(|why| silent("the disk", &why, &["disk"])));
         let hwloc = hwloc.wait().unwrap_or_else(Err);
+        if hwloc.is_err() {
+            kernel.fill(kernel::topology(&files));
+        }
         let answers = answers.wait().unwrap_or_default();
         Self {
             layout: hwloc.as_ref().map(Hwloc::layout).map_err(|why| format!("hwloc {why}")),
@@ -121,8 +124,12 @@ impl Seen {
             return Err(Finding::error("malformed-dump", message).help("save it again with `facts --raw`"));
         }
         let files = Arc::new(Files::below(root));
+        let mut kernel = kernel::read(&files, None);
+        if layout.is_err() {
+            kernel.fill(kernel::topology(&files));
+        }
         Ok(Self {
-            kernel: kernel::read(&files, None),
+            kernel,
             layout,
             driver: nvml::facts(&answers, &files, &nvml::Visible::default()),
             hwloc: None,
@@ -182,6 +189,10 @@ impl Seen {
         if system.value("ram.total").is_some() {
             topology.forget("ram.total");
         }
+        if topology.count("numa.nodes").is_none() && system.count("numa.nodes").is_some() {
+            // Why hwloc is silent is no reason where the system speaks.
+            topology.forget("numa");
+        }
         facts.fill(topology);
         facts.fill(system);
         facts.fill(self.driver);
@@ -201,12 +212,13 @@ fn place_gpus(facts: &mut Facts) {
         (0..nodes).for_each(|node| facts.unknown(format!("numa.nodes[{node}].gpus"), why.clone()));
         return;
     };
+    let origin = facts.origin("numa.nodes").unwrap_or(Origin::Hwloc);
     let number = |facts: &Facts, name: String| facts.value(&name).and_then(Value::as_i64);
     let indices: Vec<Option<i64>> = (0..nodes).map(|node| number(facts, format!("numa.nodes[{node}].index"))).collect();
     for gpu in 0..gpus {
         let name = format!("gpus[{gpu}].numa_node");
         if let ([Some(only)], None) = (&indices[..], facts.value(&name)) {
-            facts.know(name, *only, Origin::Hwloc);
+            facts.know(name, *only, origin);
         }
     }
     let places: Option<Vec<i64>> = (0..gpus).map(|gpu| number(facts, format!("gpus[{gpu}].numa_node"))).collect();
@@ -215,7 +227,7 @@ fn place_gpus(facts: &mut Facts) {
         match (&places, index) {
             (Some(places), Some(index)) => {
                 let near: Vec<usize> = (0..gpus).filter(|&gpu| places[gpu] == index).collect();
-                facts.know(name, near, Origin::Hwloc);
+                facts.know(name, near, origin);
             }
             _ => facts.unknown(name, "the kernel does not place every card at a NUMA node"),
         }

@@ -11,7 +11,7 @@ use crate::facts::{Facts, Origin};
 
 const CPUINFO: &str = "proc/cpuinfo";
 const STATUS: &str = "proc/self/status";
-const CPUS: &str = "sys/devices/system/cpu";
+pub const CPUS: &str = "sys/devices/system/cpu";
 
 /// The keys that the model stands under: on most processors, on POWER, and on an Arm board that names its chip. What Arm
 /// gives in numbers (`CPU part`) is not looked up.
@@ -19,6 +19,10 @@ const MODEL: &[&str] = &["model name", "cpu", "Hardware"];
 
 /// The keys that are read at all: of 384 CPUs the rest would fill a megabyte.
 const READ: &[&str] = &["processor", "model name", "cpu", "Hardware", "vendor_id", "physical id", "core id"];
+
+/// The lines of `/proc/self/status` that list the CPUs and the nodes. They are always read together, for what was read of
+/// a file last is what is saved of it.
+const ALLOWED: [&str; 2] = ["Cpus_allowed_list:", "Mems_allowed_list:"];
 
 /// Where Intel's hybrid processors list the CPUs of each kind, the slowest kind first.
 const HYBRID: [&str; 3] = ["cpu_lowpower", "cpu_atom", "cpu_core"];
@@ -52,11 +56,19 @@ pub fn describe(facts: &mut Facts, files: &Files) {
 /// # Errors
 /// The reason, when the kernel lists neither the mask nor the cpuset.
 pub fn allowed_cpus(files: &Files) -> Result<Set, String> {
-    let mask = lines(files, STATUS, &["Cpus_allowed_list:"]).and_then(|status| {
-        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-        list.and_then(parse_cpu_list).ok_or_else(|| format!("`/{STATUS}` does not list them"))
-    });
-    mask.or_else(|why| cgroup::cpuset(files).ok_or(why)).map(Set::from_iter)
+    let mask = lines(files, STATUS, &ALLOWED)
+        .and_then(|status| listed(&status, ALLOWED[0]).ok_or_else(|| format!("`/{STATUS}` does not list them")));
+    mask.or_else(|why| cgroup::cpuset(files).map(Set::from_iter).ok_or(why))
+}
+
+/// The NUMA nodes that this process may take memory from; `None` where the kernel does not list them.
+pub fn allowed_nodes(files: &Files) -> Option<Set> {
+    listed(&lines(files, STATUS, &ALLOWED).ok()?, ALLOWED[1])
+}
+
+fn listed(status: &str, key: &str) -> Option<Set> {
+    let list = status.lines().find_map(|line| line.strip_prefix(key))?;
+    parse_cpu_list(list).map(Set::from_iter)
 }
 
 fn layout(files: &Files, processors: &BTreeMap<i64, Processor>) -> Layout {
@@ -111,7 +123,7 @@ fn kinds(files: &Files, cpus: &Set) -> Vec<Kind> {
     kinds.into_iter().map(kind).collect()
 }
 
-fn online(files: &Files) -> Option<Set> {
+pub fn online(files: &Files) -> Option<Set> {
     list(files, &format!("{CPUS}/online"))
 }
 
@@ -120,12 +132,12 @@ fn each<T>(cpus: &Set, read: impl Fn(i64) -> Option<T>) -> Option<Vec<T>> {
     cpus.iter().map(|cpu| read(*cpu)).collect()
 }
 
-fn number(files: &Files, path: &str) -> Option<i64> {
+pub fn number(files: &Files, path: &str) -> Option<i64> {
     files.text(path).ok()?.trim().parse().ok()
 }
 
 // A list of CPUs that names some.
-fn list(files: &Files, path: &str) -> Option<Set> {
+pub fn list(files: &Files, path: &str) -> Option<Set> {
     let list = parse_cpu_list(&files.text(path).ok()?)?;
     (!list.is_empty()).then(|| Set::from_iter(list))
 }
