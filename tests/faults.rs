@@ -1,0 +1,378 @@
+//! The program is killed before and after each system call of an apply, a rollback and a recovery that touches the root, and
+//! each of these calls fails in turn. The files are then the old or the new ones, the next command says what was in
+//! flight and ends it, and nothing is left over.
+#![cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::io;
+use std::path::Path;
+
+use common::stack::{Node, Policies, Tree, fresh};
+use common::trace::{self, Act, Call, Ended, Kind, Moment};
+use nix::errno::Errno;
+use rayon::prelude::*;
+
+const APPLY: &[&str] = &["apply"];
+const APPLY_OTHERS: &[&str] = &["apply", "--set", "vae.tile_size=256", "--set", "threads.intra_op=8"];
+const VERIFY: &[&str] = &["verify"];
+const ROLLBACK: &[&str] = &["rollback"];
+const FORCE: &[&str] = &["rollback", "--force"];
+const JOURNAL: &str = ".wan22-policy/journal.json";
+
+/// A command on an installation, and what may be there when it and its recovery are through.
+struct Case {
+    what: String,
+    start: Tree,
+    command: &'static [&'static str],
+    /// Without times; the first is what was there before.
+    clean: Vec<Tree>,
+}
+
+/// What happens at a call.
+#[derive(Clone, Copy, Debug)]
+struct Fault {
+    number: usize,
+    moment: Moment,
+    act: Act,
+}
+
+/// A fault, and what it led to.
+struct Struck {
+    fault: String,
+    tree: Tree,
+}
+
+/// What is wrong, and where it was seen.
+#[derive(Default)]
+struct Wrong(BTreeMap<String, Vec<String>>);
+
+impl Wrong {
+    fn add(&mut self, what: String, fault: &str) {
+        self.0.entry(what).or_default().push(fault.to_owned());
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        for (what, faults) in other.0 {
+            self.0.entry(what).or_default().extend(faults);
+        }
+        self
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    points: usize,
+    calls: usize,
+    killed: usize,
+    failed: usize,
+    states: usize,
+}
+
+// All errors of each call instead of one, and all states that a recovery may find.
+fn all() -> bool {
+    env::var("FAULTS").is_ok_and(|value| value == "all")
+}
+
+#[test]
+fn every_kill_and_every_error_leaves_the_old_or_the_new_files() {
+    if let Some(why) = trace::refused() {
+        assert!(env::var_os("CI").is_none_or(|value| value != "true"), "{why}");
+        eprintln!("SKIPPED: {why}");
+        return;
+    }
+    let policies = Policies::new();
+    let mut count = Count::default();
+    let mut wrong = Wrong::default();
+    let mut in_flight = BTreeMap::new();
+    let cases = cases(&policies);
+    for case in &cases {
+        let (states, found) = inject(&policies, case, &mut count);
+        wrong = wrong.merge(found);
+        let interrupted = states.into_values().filter(|struck| struck.tree.0.contains_key(JOURNAL));
+        in_flight.insert(&case.what, (case, interrupted.collect::<Vec<_>>()));
+    }
+    eprintln!("{} points of {} system calls, {} killed runs, {} failed calls, {} states of the disk",
+        count.points, count.calls, count.killed, count.failed, count.states);
+    let mut again = Count::default();
+    for (what, (case, states)) in in_flight {
+        assert!(!states.is_empty(), "{what}: nothing was ever in flight");
+        for struck in some(states) {
+            for command in [VERIFY, ROLLBACK] {
+                let recovery = recovery(&policies, case, &struck, command);
+                let (_, found) = inject(&policies, &recovery, &mut again);
+                wrong = wrong.merge(found);
+            }
+        }
+    }
+    eprintln!("{} points of {} system calls, {} killed runs, {} failed calls, {} states of the disk",
+        again.points, again.calls, again.killed, again.failed, again.states);
+    let shown = wrong.0.iter().map(|(what, faults)| {
+        let some: Vec<&str> = faults.iter().take(4).map(String::as_str).collect();
+        format!("{what}\n    {} times: {}\n", faults.len(), some.join("\n             "))
+    });
+    let shown: Vec<String> = shown.collect();
+    assert!(shown.is_empty(), "{} kinds of harm\n{}", shown.len(), shown.concat());
+    eprintln!("all old or new");
+}
+
+fn cases(policies: &Policies) -> Vec<Case> {
+    let after = |start: &Tree, command: &[&str]| {
+        let root = start.make();
+        let output = policies.run(root.path(), command);
+        assert_eq!(output.status.code(), Some(0), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Tree::read(root.path())
+    };
+    let one = after(&fresh(), APPLY);
+    let two = after(&one, APPLY_OTHERS);
+    let mut edited = two.clone();
+    edited.put("config.json", 0o640, "{ \"video\": { \"tile\": 512, \"fps\": 30 } }\n");
+    let mut missing = fresh();
+    missing.0.remove("config.json");
+    let made = after(&missing, APPLY);
+    let case = |what: &str, start: &Tree, command: &'static [&'static str]| Case {
+        what: what.to_owned(),
+        clean: vec![start.timeless(), after(start, command).timeless()],
+        start: start.clone(),
+        command,
+    };
+    vec![
+        case("the first apply", &fresh(), APPLY),
+        case("the second apply", &one, APPLY_OTHERS),
+        case("a rollback", &two, ROLLBACK),
+        case("the last rollback", &one, ROLLBACK),
+        case("a rollback of edits", &edited, FORCE),
+        case("an apply that makes a file", &missing, APPLY),
+        case("a rollback that removes a file", &made, ROLLBACK),
+    ]
+}
+
+fn recovery(policies: &Policies, case: &Case, struck: &Struck, command: &'static [&'static str]) -> Case {
+    let further = outcomes(policies, &case.clean, command).into_iter().map(|(_, tree)| tree);
+    let clean: BTreeSet<Tree> = case.clean.iter().cloned().chain(further).collect();
+    Case {
+        what: format!("{}, {}, then {}", case.what, struck.fault, command.join(" ")),
+        start: struck.tree.clone(),
+        command,
+        clean: clean.into_iter().collect(),
+    }
+}
+
+// One state of each phase and of each set of files that are new already.
+fn some(states: Vec<Struck>) -> Vec<Struck> {
+    if all() {
+        return states;
+    }
+    let kind = |struck: &Struck| {
+        let Some(Node::File { bytes, .. }) = struck.tree.0.get(JOURNAL) else { return Vec::new() };
+        let journal: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let targets = struck.tree.targets().map(|target| format!("{target:?}"));
+        vec![journal["phase"].to_string(), targets.concat()]
+    };
+    let kinds: BTreeMap<Vec<String>, Struck> = states.into_iter().map(|struck| (kind(&struck), struck)).collect();
+    kinds.into_values().collect()
+}
+
+// How a command ends on each tree, and what it leaves.
+fn outcomes(policies: &Policies, trees: &[Tree], command: &[&str]) -> BTreeSet<(i32, Tree)> {
+    let outcome = |tree: &Tree| {
+        let root = tree.make();
+        let output = policies.run(root.path(), command);
+        (output.status.code().unwrap(), Tree::read(root.path()).timeless())
+    };
+    trees.iter().map(outcome).collect()
+}
+
+// Strikes at every point; gives the states that the disk was left in, each once.
+fn inject(policies: &Policies, case: &Case, count: &mut Count) -> (BTreeMap<Tree, Struck>, Wrong) {
+    let (calls, total) = record(policies, case);
+    let faults = faults(&calls);
+    count.points += calls.len();
+    count.calls += total;
+    count.killed += faults.iter().filter(|fault| fault.act == Act::Kill).count();
+    count.failed += faults.iter().filter(|fault| fault.act != Act::Kill).count();
+    let run = |fault: &Fault| strike(policies, case, &calls, *fault);
+    let (struck, wrong): (Vec<Struck>, Vec<Wrong>) = faults.par_iter().map(run).unzip();
+    let wrong = wrong.into_iter().fold(Wrong::default(), Wrong::merge);
+    let mut states = BTreeMap::new();
+    for struck in struck {
+        states.entry(struck.tree.timeless()).or_insert(struck);
+    }
+    count.states += states.len();
+    let apply = if case.command[0] == "apply" { case.command } else { APPLY_OTHERS };
+    let mut found = wrong;
+    for next in [apply, VERIFY, ROLLBACK, FORCE] {
+        let mut right = outcomes(policies, &case.clean, next);
+        if next[0] == "rollback" {
+            // A rollback that is found and finished is the one that was asked for.
+            right.extend(case.clean.iter().map(|tree| (0, tree.clone())));
+        }
+        let all: Vec<&Struck> = states.values().collect();
+        let wrong = all.par_iter().map(|struck| go_on(policies, case, struck, next, &right)).collect::<Vec<_>>();
+        found = wrong.into_iter().fold(found, Wrong::merge);
+    }
+    (states, found)
+}
+
+// The calls of an undisturbed run, and how many system calls it makes in all.
+fn record(policies: &Policies, case: &Case) -> (Vec<Call>, usize) {
+    let once = || {
+        let root = case.start.make();
+        let mut calls = Vec::new();
+        let ended = trace::run(&policies.command(root.path(), case.command), root.path(), |_, call, moment| {
+            if moment == Moment::Before {
+                calls.push(call.clone());
+            }
+            Act::Go
+        });
+        assert_ne!(ended.code, None, "{}", ended.err);
+        (calls, ended.calls)
+    };
+    let ((first, total), (second, _)) = (once(), once());
+    assert_eq!(first, second, "{}: each run makes the same calls", case.what);
+    assert!(!first.is_empty());
+    if env::var_os("FAULTS_SHOW").is_some() {
+        eprintln!("{}", case.what);
+        for (number, call) in first.iter().enumerate() {
+            eprintln!("  {number:>3} {:?} {} {}", call.kind, call.name, call.path.display());
+        }
+    }
+    (first, total)
+}
+
+fn faults(calls: &[Call]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (number, call) in calls.iter().enumerate() {
+        for moment in [Moment::Before, Moment::After] {
+            // Where nothing changed since the call before, it is the same kill.
+            if all() || !matches!(call.kind, Kind::Look | Kind::Open | Kind::Read) {
+                faults.push(Fault { number, moment, act: Act::Kill });
+            }
+        }
+        let errors = errors(call);
+        let chosen = if all() { errors.clone() } else { vec![errors[number % errors.len()]] };
+        let mut acts: Vec<Act> = chosen.into_iter().map(Act::Fail).collect();
+        if call.length.is_some_and(|length| length > 1) {
+            acts.push(Act::Half);
+        }
+        faults.extend(acts.into_iter().map(|act| Fault { number, moment: Moment::Before, act }));
+    }
+    faults
+}
+
+// What the system may answer to a call.
+fn errors(call: &Call) -> Vec<Errno> {
+    match call.kind {
+        Kind::Look | Kind::Open => vec![Errno::EIO, Errno::EACCES],
+        Kind::Create | Kind::Name => vec![Errno::EACCES, Errno::EROFS, Errno::ENOSPC, Errno::EIO],
+        Kind::Read | Kind::Sync => vec![Errno::EIO],
+        Kind::Write => vec![Errno::ENOSPC, Errno::EIO],
+        Kind::Attributes => vec![Errno::EIO, Errno::EROFS, Errno::EACCES, Errno::ENOSPC],
+        Kind::Lock => vec![Errno::EIO],
+    }
+}
+
+fn strike(policies: &Policies, case: &Case, calls: &[Call], fault: Fault) -> (Struck, Wrong) {
+    let root = case.start.make();
+    let call = &calls[fault.number];
+    let mut reached = None;
+    let ended = trace::run(&policies.command(root.path(), case.command), root.path(), |number, call, moment| {
+        if (number, moment) == (fault.number, fault.moment) {
+            reached = Some(call.clone());
+            fault.act
+        } else {
+            Act::Go
+        }
+    });
+    let shown = format!(
+        "{} {} {} `{}` (point {})",
+        match fault.act {
+            Act::Kill => "killed".to_owned(),
+            Act::Half => "half of".to_owned(),
+            act => format!("{act:?}"),
+        },
+        if fault.act == Act::Kill { format!("{:?}", fault.moment).to_lowercase() } else { String::new() },
+        call.name,
+        call.path.display(),
+        fault.number
+    );
+    assert_eq!(reached.as_ref(), Some(call), "{}: {shown}", case.what);
+    let tree = Tree::read(root.path());
+    let mut wrong = Wrong::default();
+    let at = format!("{}: {shown}", case.what);
+    for say in harm(case, fault, call, &ended, &tree, root.path()) {
+        wrong.add(say, &at);
+    }
+    (Struck { fault: shown, tree }, wrong)
+}
+
+// What must not be, right after the run.
+fn harm(case: &Case, fault: Fault, call: &Call, ended: &Ended, tree: &Tree, root: &Path) -> Vec<String> {
+    let mut harm = Vec::new();
+    let may: Vec<_> = case.clean.iter().chain([&case.start]).map(Tree::targets).collect();
+    let whole = |file: usize| may.iter().any(|targets| targets[file] == tree.targets()[file]);
+    if !whole(0) || !whole(1) {
+        harm.push("a file is neither the old nor the new one".to_owned());
+    }
+    let Act::Fail(errno) = fault.act else {
+        match (fault.act, ended.code) {
+            (Act::Kill, None) => {}
+            (Act::Half, Some(0)) => {}
+            (_, code) => harm.push(format!("it ended with {code:?}: {}", ended.err.replace(root.to_str().unwrap(), "ROOT"))),
+        }
+        return harm;
+    };
+    if !may.contains(&tree.targets()) {
+        harm.push("some files are old and some new after a call that failed".to_owned());
+    }
+    let error = io::Error::from_raw_os_error(errno as i32).to_string();
+    let name = call.path.file_name().unwrap_or_default().to_string_lossy();
+    let named = ended.err.contains(root.to_str().unwrap()) || (!name.is_empty() && ended.err.contains(&*name));
+    let says = ended.err.replace(root.to_str().unwrap(), "ROOT");
+    let says = format!("{} of `{}`: {}", call.name, call.path.display(), says.lines().next().unwrap_or_default());
+    match ended.code {
+        Some(0) => {
+            let done = outcome_targets(case);
+            if !done.contains(&tree.targets()) {
+                harm.push(format!("it ended well, and not all was written: {} of `{}`", call.name, call.path.display()));
+            }
+        }
+        Some(1) if named && ended.err.contains(&error) => {}
+        Some(1) => harm.push(format!("the message does not say «{error}», or of which file: {says}")),
+        code => harm.push(format!("exit code {code:?}: {says}")),
+    }
+    harm
+}
+
+// What the files hold when the command has done its work.
+fn outcome_targets(case: &Case) -> Vec<[Option<&Node>; 2]> {
+    match case.clean.as_slice() {
+        [_, after] => vec![after.targets()],
+        several => several.iter().map(Tree::targets).collect(),
+    }
+}
+
+// The next command, and the one after it.
+fn go_on(policies: &Policies, case: &Case, struck: &Struck, next: &[&str], right: &BTreeSet<(i32, Tree)>) -> Wrong {
+    let mut wrong = Wrong::default();
+    let root = struck.tree.make();
+    let output = policies.run(root.path(), next);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(root.path().to_str().unwrap(), "ROOT");
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    let at = format!("{}: {}", case.what, struck.fault);
+    let then = next.join(" ");
+    let in_flight = struck.tree.0.contains_key(JOURNAL);
+    if in_flight && !out.contains("apply-in-flight") && !err.contains("apply-in-flight") {
+        wrong.add(format!("`{then}` does not say what was in flight; it says {err:?}"), &at);
+    }
+    let tree = Tree::read(root.path()).timeless();
+    let code = output.status.code();
+    if !right.iter().any(|(right, clean)| Some(*right) == code && *clean == tree) {
+        let near = right.iter().map(|(code, clean)| (clean.differences(&tree), code)).min_by_key(|(d, _)| d.len());
+        wrong.add(format!("`{then}` ends with {code:?}, not well or with something left over: {near:?}; {err:?}"), &at);
+    }
+    wrong
+}
