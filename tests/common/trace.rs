@@ -187,6 +187,8 @@ pub fn refused() -> Option<String> {
 /// The number counts these calls from 0. The arguments are all that is taken from the command, with its environment
 /// and directory.
 pub fn run(command: &Command, root: &Path, mut at: impl FnMut(usize, &Call, Moment) -> Act) -> Ended {
+    // A path is as the program was given it, and a descriptor leads to the directory itself.
+    let roots = &[root.to_owned(), fs::canonicalize(root).unwrap()];
     let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     let main = start(command, &out, &err);
     let mut entered: HashMap<Pid, Entered> = HashMap::new();
@@ -201,7 +203,7 @@ pub fn run(command: &Command, root: &Path, mut at: impl FnMut(usize, &Call, Mome
                 let Ok(info) = ptrace::syscall_info(pid) else { continue };
                 if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
                     calls += 1;
-                    if let Some(call) = Registers::of(pid).and_then(|registers| registers.call(pid, root)) {
+                    if let Some(call) = Registers::of(pid).and_then(|registers| registers.call(pid, roots)) {
                         let act = at(count, &call, Moment::Before);
                         let registers = Registers::of(pid).unwrap();
                         match act {
@@ -369,8 +371,8 @@ impl Registers {
         self.with_arguments(arguments)
     }
 
-    // What is called, if it touches something below `root`.
-    fn call(&self, pid: Pid, root: &Path) -> Option<Call> {
+    // What is called, if it touches something below the root, by whichever of its names.
+    fn call(&self, pid: Pid, roots: &[PathBuf]) -> Option<Call> {
         let arguments = self.arguments();
         let number = self.number().cast_signed();
         let (_, name, kind, places) = OLD.iter().chain(CALLS).find(|row| row.0 == number)?;
@@ -384,7 +386,7 @@ impl Registers {
                 Directory(directory, path) => absolute(pid, arguments[directory] as i32, arguments[path]),
                 Descriptor(file) => opened(pid, arguments[file] as i32),
             }?;
-            path.strip_prefix(root).ok().map(Path::to_owned)
+            roots.iter().find_map(|root| path.strip_prefix(root).ok().map(Path::to_owned))
         })?;
         let kind = match (*kind, self.flags(pid, name)) {
             (Kind::Open, Some(flags)) if flags & (libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC) != 0 => Kind::Create,
