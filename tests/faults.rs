@@ -34,6 +34,8 @@ struct Case {
     done: Vec<Tree>,
     /// Whether something is in flight when it begins.
     recovers: bool,
+    /// Whether a rollback may be in flight when it ends.
+    rolls_back: bool,
 }
 
 /// What happens at a call.
@@ -215,6 +217,7 @@ fn cases(policies: &Policies) -> Vec<Case> {
             clean: vec![start.timeless(), done.clone()],
             done: vec![done],
             recovers: false,
+            rolls_back: command[0] == "rollback",
         }
     };
     vec![
@@ -238,6 +241,7 @@ fn recovery(policies: &Policies, case: &Case, struck: &Struck, command: &'static
         done: clean.clone(),
         clean,
         recovers: true,
+        rolls_back: case.rolls_back || command[0] == "rollback",
     }
 }
 
@@ -290,7 +294,7 @@ fn inject(policies: &Policies, case: &Case, count: &mut Count) -> (Vec<Struck>, 
     let mut found = wrong;
     for next in [apply, VERIFY, ROLLBACK, FORCE] {
         let mut right = outcomes(policies, &case.clean, next);
-        if next[0] == "rollback" {
+        if case.rolls_back && next[0] == "rollback" {
             // A rollback that is found and finished is the one that was asked for.
             right.extend(case.clean.iter().map(|tree| (0, tree.clone())));
         }

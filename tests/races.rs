@@ -202,7 +202,7 @@ mod traced {
         for file in crate::common::stack::TARGETS {
             let path = Path::new(file);
             let read = calls[..lock].iter().rposition(|call| call.kind == Kind::Read && call.path == path).unwrap();
-            for number in read + 1..=lock {
+            for (number, call) in calls.iter().enumerate().take(lock + 1).skip(read + 1) {
                 let root = fresh().make();
                 let before = fs::read_to_string(root.path().join(file)).unwrap();
                 let rewritten = before.replace("24", "30").replace("\"x\"", "\"y\"");
@@ -210,7 +210,7 @@ mod traced {
                 let ended = interrupted(&policies, root.path(), APPLY, (number, Moment::Before), || {
                     fs::write(root.path().join(file), &rewritten).unwrap();
                 });
-                let at = format!("{file} at {:?}: {}", calls[number], ended.err);
+                let at = format!("{file} at {call:?}: {}", ended.err);
                 assert_eq!(ended.code, Some(1), "{at}");
                 assert!(ended.err.contains("changed while the change was prepared"), "{at}");
                 assert!(ended.err.contains(file), "{at}");

@@ -247,6 +247,7 @@ pub fn run(command: &Command, root: &Path, mut at: impl FnMut(usize, &Call, Mome
 }
 
 // Starts the program traced: a shell waits for a line until it is, and then becomes the program.
+#[expect(clippy::zombie_processes, reason = "the tracer waits for it")]
 fn start(command: &Command, out: &File, err: &File) -> Pid {
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "read -r _ && exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
