@@ -44,6 +44,9 @@ struct Fault {
     number: usize,
     moment: Moment,
     act: Act,
+    /// Whether all later calls that change something are refused as well: a full disk, or one that the system has made
+    /// read-only.
+    lasts: bool,
 }
 
 /// A fault, and what it led to.
@@ -338,10 +341,11 @@ fn same(one: &[Call], other: &[Call]) -> bool {
 
 fn kills(calls: &[Call]) -> Vec<Fault> {
     let numbered = calls.iter().enumerate();
-    // A call that only looks changes nothing, and a kill there is the one at the call before.
-    let changing = |call: &Call| !matches!(call.kind, Kind::Look | Kind::Open | Kind::Read);
-    let kill = |number| [Moment::Before, Moment::After].map(|moment| Fault { number, moment, act: Act::Kill });
-    numbered.filter(|(_, call)| changing(call)).flat_map(|(number, _)| kill(number)).collect()
+    // Otherwise it is the kill at the call before.
+    let counts = |call: &Call| call.kind.changes() || call.kind == Kind::Lock;
+    let kill =
+        |number| [Moment::Before, Moment::After].map(|moment| Fault { number, moment, act: Act::Kill, lasts: false });
+    numbered.filter(|(_, call)| counts(call)).flat_map(|(number, _)| kill(number)).collect()
 }
 
 fn faults(calls: &[Call]) -> Vec<Fault> {
@@ -353,7 +357,12 @@ fn faults(calls: &[Call]) -> Vec<Fault> {
         if call.length.is_some_and(|length| length > 1) {
             acts.push(Act::Half);
         }
-        faults.extend(acts.into_iter().map(|act| Fault { number, moment: Moment::Before, act }));
+        let mut add = |act, lasts| faults.push(Fault { number, moment: Moment::Before, act, lasts });
+        acts.into_iter().for_each(|act| add(act, false));
+        if call.kind.changes() {
+            let errors: &[Errno] = if all() { &[Errno::EROFS, Errno::ENOSPC, Errno::EIO] } else { &[Errno::EROFS] };
+            errors.iter().for_each(|errno| add(Act::Fail(*errno), true));
+        }
     }
     faults
 }
@@ -378,13 +387,15 @@ fn strike(policies: &Policies, case: &Case, calls: &[Call], fault: Fault) -> (St
         if (number, moment) == (fault.number, fault.moment) {
             reached = Some(call.clone());
             fault.act
+        } else if fault.lasts && number > fault.number && moment == Moment::Before && call.kind.changes() {
+            fault.act
         } else {
             Act::Go
         }
     });
     let how = match fault.act {
         Act::Kill => format!("killed {}", if fault.moment == Moment::Before { "before" } else { "after" }),
-        Act::Fail(errno) => format!("{errno:?} at"),
+        Act::Fail(errno) => format!("{errno:?} {}", if fault.lasts { "from" } else { "at" }),
         act => format!("{act:?} of"),
     };
     let shown = format!("{how} {} `{}` (point {})", call.name, call.path.display(), fault.number);
@@ -416,8 +427,8 @@ fn harm(case: &Case, fault: Fault, call: &Call, ended: &Ended, tree: &Tree, root
         }
         return harm;
     };
-    // A recovery that fails may stop between two files: the next one goes on.
-    if !case.recovers && !may.contains(&tree.targets()) {
+    // Where nothing can be undone, and in a recovery, the next one goes on between two files.
+    if !fault.lasts && !case.recovers && !may.contains(&tree.targets()) {
         harm.push("some files are old and some new after a call that failed".to_owned());
     }
     let error = io::Error::from_raw_os_error(errno as i32).to_string();

@@ -269,28 +269,26 @@ mod traced {
         }
         let policies = Policies::new();
         let after = applied(&policies);
-        for (start, arguments, clean) in
-            [(fresh(), APPLY, [fresh(), after.clone()]), (after.clone(), &["rollback"], [fresh(), after.clone()])]
-        {
+        let clean = [fresh(), after.clone()];
+        let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut count = 0;
+        for (start, arguments) in [(fresh(), APPLY), (after, &["rollback"])] {
             let calls = points(&policies, &start, arguments);
             let moments = (0..calls.len()).flat_map(|number| [(number, Moment::Before), (number, Moment::After)]);
             let moments: Vec<_> = moments.collect();
             let swap = |point: &(usize, Moment)| swapped(&policies, &start, arguments, *point, &clean);
-            let harm: Vec<(String, String)> = moments
-                .par_iter()
-                .flat_map_iter(|point| {
-                    let call = &calls[point.0];
-                    let at = format!("{:?} {} `{}` (point {})", point.1, call.name, call.path.display(), point.0);
-                    swap(point).into_iter().map(move |what| (what, at.clone()))
-                })
-                .collect();
-            let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            for (what, at) in harm {
-                kinds.entry(what).or_default().push(at);
+            let harm: Vec<Vec<String>> = moments.par_iter().map(swap).collect();
+            count += moments.len();
+            for ((number, moment), harm) in moments.into_iter().zip(harm) {
+                let Call { name, path, .. } = &calls[number];
+                for what in harm {
+                    let at = format!("{}: {moment:?} {name} `{}` (point {number})", arguments[0], path.display());
+                    kinds.entry(what).or_default().push(at);
+                }
             }
-            assert!(kinds.is_empty(), "{arguments:?}: {kinds:#?}");
-            eprintln!("a folder swapped for a link at {} moments of `{}`", moments.len(), arguments[0]);
         }
+        assert!(kinds.is_empty(), "{kinds:#?}");
+        eprintln!("a folder swapped for a link at {count} moments: nothing outside was read or written");
     }
 
     // What is wrong when the folder is swapped at one moment of a run.
@@ -341,7 +339,8 @@ mod traced {
         let tree = Tree::read(&root).timeless();
         let near = clean.iter().map(|clean| clean.timeless().differences(&tree)).min_by_key(Vec::len).unwrap();
         if !near.is_empty() {
-            harm.push(format!("once it is put right, {near:?}; `verify` says {:?}", text(&verified.stderr)));
+            let (code, says) = (ended.code, text(&verified.stderr));
+            harm.push(format!("it ended with {code:?}; once the folder is back, {near:?}; `verify` says {says:?}"));
         }
         harm.iter().map(|what| what.replace(world.path().to_str().unwrap(), "WORLD")).collect()
     }

@@ -93,10 +93,12 @@ pub enum Node {
 
 impl Tree {
     pub fn put(&mut self, name: &str, mode: u32, text: &str) {
+        let mode = if cfg!(unix) { mode } else { 0 };
         self.0.insert(name.to_owned(), Node::File { mode, bytes: text.as_bytes().to_vec() });
     }
 
     pub fn folder(&mut self, name: &str, mode: u32) {
+        let mode = if cfg!(unix) { mode } else { 0 };
         self.0.insert(name.to_owned(), Node::Folder { mode });
     }
 

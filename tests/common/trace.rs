@@ -49,6 +49,13 @@ pub enum Kind {
     Lock,
 }
 
+impl Kind {
+    /// Whether a call may leave something else on the disk.
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Create | Self::Write | Self::Sync | Self::Name | Self::Attributes)
+    }
+}
+
 /// On which side of a call the program stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
