@@ -345,3 +345,9 @@ mod traced {
         harm.iter().map(|what| what.replace(world.path().to_str().unwrap(), "WORLD")).collect()
     }
 }
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[test]
+fn no_tracer() {
+    eprintln!("SKIPPED: only Linux on x86-64 or ARM64, with the GNU library, has the tracer of most of these tests");
+}
