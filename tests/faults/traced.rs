@@ -432,14 +432,17 @@ fn harm(case: &Case, fault: Fault, call: &Call, ended: &Ended, tree: &Tree, root
     let says = ended.err.replace(root.to_str().unwrap(), "ROOT");
     let says = format!("{} of `{}`: {}", call.name, call.path.display(), says.lines().next().unwrap_or_default());
     match ended.code {
+        // What did not come down to the disk may be gone after a loss of power.
+        Some(0) if matches!(call.kind, Kind::Write | Kind::Sync) => {
+            harm.push(format!(
+                "it ended well, though something was not written: {} of `{}`",
+                call.name,
+                call.path.display()
+            ));
+        }
+        Some(0) if case.done.iter().any(|done| done.targets() == tree.targets()) => {}
         Some(0) => {
-            if case.done.iter().all(|done| done.targets() != tree.targets()) {
-                harm.push(format!(
-                    "it ended well, and not all was written: {} of `{}`",
-                    call.name,
-                    call.path.display()
-                ));
-            }
+            harm.push(format!("it ended well, and not all was done: {} of `{}`", call.name, call.path.display()));
         }
         Some(1) if named && ended.err.contains(&error) => {}
         Some(1) => harm.push(format!("the message does not say «{error}», or of which file: {says}")),
