@@ -20,6 +20,9 @@ use wan22_policy::yaml::ScalarText;
 use wan22_policy::{schema, yaml};
 
 pub mod project;
+pub mod stack;
+#[cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub mod trace;
 
 /// The machine that the seed report describes.
 pub const REFERENCE: &str = "rtx-4080-16g-128g-5995wx-nps4";
