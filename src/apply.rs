@@ -344,6 +344,28 @@ pub struct Recovered {
     pub entries: Vec<u32>,
     /// Names of the files it was about.
     pub files: Vec<String>,
+    /// Those of them that are not there any more because of it.
+    pub removed: Vec<String>,
+}
+
+impl Recovered {
+    /// What a rollback answers that found it: a rollback that is finished now was the one asked for, and an apply that is
+    /// undone now was the newest. `None` where there is still something to take back.
+    pub fn answers(&self, to: Option<u32>) -> Option<RolledBack> {
+        let is_done = match (self.operation, self.outcome) {
+            (Operation::RollBack, Outcome::Finished) => true,
+            (Operation::Apply, Outcome::Undone) => to.is_none(),
+            _ => false,
+        };
+        let restored = self.files.iter().filter(|file| !self.removed.contains(file)).cloned().collect();
+        is_done.then(|| RolledBack {
+            entries: self.entries.clone(),
+            restored,
+            removed: self.removed.clone(),
+            recovered: Some(self.clone()),
+            is_locked: true,
+        })
+    }
 }
 
 /// What a transaction does.
@@ -433,11 +455,29 @@ pub fn history(root: &Root) -> Result<Vec<PastApply>, ApplyError> {
 /// [`ApplyError::Locked`] when what is in flight belongs to a running process; otherwise when files cannot be read or
 /// written, which leaves the journal for the next run.
 pub fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
-    if !journal::left_behind(root)? {
-        return Ok(None);
+    if journal::left_behind(root)? {
+        let _lock = Lock::take(root)?;
+        return journal::recover(root);
     }
-    let _lock = Lock::take(root)?;
-    journal::recover(root)
+    // Killed before it had written anything, or after it had removed everything: the lock takes the rest with it.
+    if is_bare(root)? {
+        match Lock::take(root) {
+            // Another run is at that very point.
+            Ok(_) | Err(ApplyError::Locked { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+// Whether there is a state directory that remembers nothing.
+fn is_bare(root: &Root) -> Result<bool, ApplyError> {
+    let dir = root.state_dir();
+    if disk::found(&dir)?.is_none() {
+        return Ok(false);
+    }
+    let is_ours = |name: &String| name == "lock" || name == "history";
+    Ok(disk::names(&dir)?.iter().all(is_ours) && history::numbers(root)?.is_empty())
 }
 
 /// Changes all the files or none, and records `inputs`; [`rollback`] takes it back.
@@ -523,7 +563,8 @@ fn refuse_hard_links(place: &Place) -> Result<(), ApplyError> {
 /// Puts back the bytes and attributes from before the newest apply, or from after the apply of number `to`, and removes
 /// the files that were made since.
 ///
-/// When an interrupted rollback is found and finished, that is the answer, and no second entry is taken back.
+/// When an interrupted rollback is found and finished, or an interrupted apply undone, that is the answer, and no second
+/// entry is taken back.
 ///
 /// # Errors
 /// [`ApplyError::NothingToRollBack`] on an empty history, and [`ApplyError::NoSuchApply`] when it does not reach back to
@@ -535,12 +576,9 @@ pub fn rollback(root: &Root, to: Option<u32>, force: bool) -> Result<RolledBack,
         return Err(nothing());
     }
     let lock = Lock::take(root)?;
-    let in_flight = journal::load(root)?;
     let recovered = journal::recover(root)?;
-    if let (Some(journal), Some(Recovered { operation: Operation::RollBack, outcome: Outcome::Finished, .. })) =
-        (in_flight, &recovered)
-    {
-        return Ok(rolled_back(&journal, recovered, lock.is_held));
+    if let Some(answer) = recovered.as_ref().and_then(|recovered| recovered.answers(to)) {
+        return Ok(RolledBack { is_locked: lock.is_held, ..answer });
     }
     let numbers = history::numbers(root)?;
     let mut edited = Vec::new();
@@ -553,7 +591,11 @@ pub fn rollback(root: &Root, to: Option<u32>, force: bool) -> Result<RolledBack,
             // The file that was written, even when a link on the way leads elsewhere by now.
             let place = root.place(&file.target)?;
             let place = place.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(&file.target) })?;
-            let is_elsewhere = root.resolve(name).map_or(true, |leads| !leads.is(&place));
+            let is_elsewhere = match root.resolve(name) {
+                Ok(leads) => !leads.is(&place),
+                Err(error @ ApplyError::Io { .. }) => return Err(error),
+                Err(_) => true,
+            };
             let current = match taken.get(&file.target) {
                 Some(newer) => newer.before.clone(),
                 None => disk::read(&place)?.as_deref().map(sha256),
@@ -656,7 +698,7 @@ impl<'a> Lock<'a> {
                 Err(TryLockError::Error(error)) if has_no_locks(&error) => false,
                 Err(TryLockError::Error(error)) => return Err(ApplyError::Io { action: "lock", path, error }),
             };
-            if disk::is_at(&file, &place) {
+            if disk::is_at(&file, &place)? {
                 return Ok(Self { root, _file: file, is_held });
             }
         }
@@ -665,15 +707,17 @@ impl<'a> Lock<'a> {
 
     // Nothing but the lock is left: the lock goes, and the directory with it.
     fn release(&self) -> Result<(), ApplyError> {
-        let dir = self.root.state_dir();
-        if disk::names(&dir)? == ["lock"]
-            && let Some(place) = self.root.state("lock")?
-        {
-            // It is still held here: who opens the file now sees that it is gone, and makes another.
-            disk::remove_file(&place)?;
-            disk::remove_empty_dir(&dir);
+        if !is_bare(self.root)? {
+            return Ok(());
         }
-        Ok(())
+        if let Some(history) = self.root.state("history")? {
+            disk::remove_empty_dir(&history)?;
+        }
+        if let Some(lock) = self.root.state("lock")? {
+            // It is still held here: who opens the file now sees that it is gone, and makes another.
+            disk::remove_file(&lock)?;
+        }
+        disk::remove_empty_dir(&self.root.state_dir())
     }
 }
 

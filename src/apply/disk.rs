@@ -217,10 +217,16 @@ pub(super) fn remove_dir_of_files(place: &Place) -> Result<(), ApplyError> {
     removed.map(drop).map_err(|error| io_error("remove", &place.path, error))
 }
 
-/// Removes a directory if it is empty; leaves it, without a word, if it is not.
-pub(super) fn remove_empty_dir(place: &Place) {
-    if step("remove", &place.path).is_ok() {
-        let _ = place.folder.remove_dir(&place.name);
+/// Removes a directory if there is one and it is empty.
+pub(super) fn remove_empty_dir(place: &Place) -> Result<(), ApplyError> {
+    if found(place)?.is_none_or(|found| !found.is_dir()) || !names(place)?.is_empty() {
+        return Ok(());
+    }
+    step("remove", &place.path)?;
+    match unless_missing(place.folder.remove_dir(&place.name)) {
+        // Somebody put something there meanwhile.
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(io_error("remove", &place.path, error)),
+        _ => Ok(()),
     }
 }
 
@@ -248,12 +254,10 @@ pub(super) fn open_lock(place: &Place) -> Result<Option<File>, ApplyError> {
 }
 
 /// Whether an open file is the one that stands there.
-pub(super) fn is_at(file: &File, place: &Place) -> bool {
+pub(super) fn is_at(file: &File, place: &Place) -> Result<bool, ApplyError> {
     let held = file.try_clone().and_then(|file| cap_std::fs::File::from_std(file).metadata());
-    match (held, place.folder.symlink_metadata(&place.name)) {
-        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
+    let held = held.map_err(|error| io_error("read", &place.path, error))?;
+    Ok(found(place)?.is_some_and(|there| (held.dev(), held.ino()) == (there.dev(), there.ino())))
 }
 
 /// Under how many names a file stands; 0 when there is none.

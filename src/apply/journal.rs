@@ -165,8 +165,10 @@ pub(super) fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
         undo(root, &journal)?;
         Outcome::Undone
     };
+    let is_gone = |file: &&JournalFile| if finished { file.after.is_none() } else { file.before.is_none() };
+    let removed = journal.files.iter().filter(is_gone).map(|file| file.file.clone()).collect();
     let files = journal.files.into_iter().map(|file| file.file).collect();
-    Ok(Some(Recovered { operation: journal.operation, outcome, entries: journal.entries, files }))
+    Ok(Some(Recovered { operation: journal.operation, outcome, entries: journal.entries, files, removed }))
 }
 
 /// Runs a transaction from its first step to its last. The lock is held and nothing else is in flight.
@@ -337,7 +339,7 @@ fn close(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
         disk::remove_file(&temporary)?;
     }
     if let Some(history) = root.state("history")? {
-        disk::remove_empty_dir(&history);
+        disk::remove_empty_dir(&history)?;
     }
     let journal = state(root, NAME)?;
     disk::remove_file(&journal)?;

@@ -63,12 +63,13 @@ impl Root {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ApplyError> {
         let path = path.as_ref();
         let real = fs::canonicalize(path).map_err(|error| disk::io_error("open", path, error))?;
-        if !real.is_dir() {
-            return Err(ApplyError::NotADirectory { path: path.to_owned() });
+        match Dir::open_ambient_dir(&real, ambient_authority()) {
+            Ok(dir) => Ok(Self { path: real, dir: Arc::new(dir) }),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(ApplyError::NotADirectory { path: path.to_owned() })
+            }
+            Err(error) => Err(disk::io_error("open", path, error)),
         }
-        let dir = Dir::open_ambient_dir(&real, ambient_authority());
-        let dir = dir.map_err(|error| disk::io_error("open", path, error))?;
-        Ok(Self { path: real, dir: Arc::new(dir) })
     }
 
     /// Absolute path without links.
@@ -77,10 +78,15 @@ impl Root {
     }
 
     /// Whether there is a file or folder of this name, and it lies below the root.
-    pub fn has(&self, file: &str) -> bool {
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn has(&self, file: &str) -> Result<bool, ApplyError> {
         match self.resolve(file) {
-            Ok(place) => place.folder.symlink_metadata(&place.name).is_ok(),
-            Err(error) => matches!(error, ApplyError::NotAFile { .. }),
+            Ok(place) => Ok(disk::found(&place)?.is_some()),
+            Err(ApplyError::NotAFile { .. }) => Ok(true),
+            Err(error @ ApplyError::Io { .. }) => Err(error),
+            Err(_) => Ok(false),
         }
     }
 
@@ -237,7 +243,8 @@ fn steps(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
 fn is_one_name(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or_default().trim_end().to_ascii_lowercase();
     let is_numbered = |family: &str| {
-        stem.strip_prefix(family).is_some_and(|rest| matches!(rest.chars().collect::<Vec<_>>()[..], ['1'..='9']))
+        let is_digit = |c: char| matches!(c, '0'..='9' | '¹' | '²' | '³');
+        stem.strip_prefix(family).is_some_and(|rest| rest.chars().count() == 1 && rest.chars().all(is_digit))
     };
     !part.is_empty()
         && !part.contains(|c: char| c.is_control() || matches!(c, '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*'))

@@ -4,12 +4,12 @@ use clap::Args;
 
 use super::error::CliError;
 use super::inputs::Inputs;
-use super::installation::{Installation, file_changes, file_reports, no_locks, recovered};
+use super::installation::{Installation, file_changes, file_reports, no_locks, or_say, recovered};
 
 use super::options::{InstallationOptions, OutputOptions, TargetOptions};
 use super::question::Ask;
 use super::{Exit, Screen};
-use crate::apply::{self as transaction, Root};
+use crate::apply::{self as transaction, Recovered, Root};
 use crate::diag::{self, Finding, FindingRecord};
 use crate::report::json::{self, APPLY, ApplyCommand, ApplyReport, FileStatus};
 use crate::report::{findings, human};
@@ -45,15 +45,19 @@ pub struct Apply {
 
 impl Apply {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let path = self.root.path();
         let in_flight = match self.dry_run {
             true => None,
-            false => transaction::recover(&Root::open(path)?)?,
+            false => transaction::recover(&Root::open(self.root.path())?)?,
         };
+        or_say(in_flight.as_ref(), screen, |screen| self.write(in_flight.as_ref(), screen))
+    }
+
+    fn write(&self, in_flight: Option<&Recovered>, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        let path = self.root.path();
         let answer = self.ask.answer(&self.root)?;
         let installation = Installation::require(path, self.target.target.as_deref(), &answer.set)?;
         let edits = installation.edits(&answer)?;
-        let mut found: Vec<Finding> = in_flight.iter().map(recovered).chain(answer.findings).collect();
+        let mut found: Vec<Finding> = in_flight.map(recovered).into_iter().chain(answer.findings).collect();
         found.extend(edits.iter().flat_map(|edit| edit.findings.clone()));
         diag::allow(&mut found, &self.ask.question.allow);
         let refused = diag::refuses(&found);

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::error::CliError;
 use super::inputs::Inputs;
-use super::installation::recovered;
+use super::installation::{or_say, recovered};
 use super::options::{OutputOptions, RootOptions};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, PastApply, PastFile, Root};
@@ -39,10 +39,11 @@ impl History {
         let root = Root::open(self.root.path())?;
         let in_flight = transaction::recover(&root)?;
         let found: Vec<Finding> = in_flight.iter().map(recovered).collect();
+        let past = or_say(in_flight.as_ref(), screen, |_| Ok(transaction::history(&root)?))?;
         let report = HistoryReport {
             schema: HISTORY.to_owned(),
             root: root.path().display().to_string(),
-            applies: transaction::history(&root)?.iter().map(record).collect(),
+            applies: past.iter().map(record).collect(),
             findings: found.iter().map(FindingRecord::from).collect(),
         };
         if self.output.is_json() {

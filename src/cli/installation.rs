@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Screen;
 use super::error::CliError;
 use super::question::Answer;
 use crate::apply::{self, FileChange, Operation, Outcome, Recovered, Root};
 use crate::diag::{Finding, did_you_mean};
 use crate::engine;
 use crate::policy::PolicySet;
-use crate::report::diff;
 use crate::report::json::{FileReport, FileStatus, TargetRecord};
+use crate::report::{diff, findings};
 use crate::target::source::Recognition;
 use crate::target::{FileEdit, Target};
 
@@ -104,8 +105,10 @@ fn recognise<'a>(root: &Root, targets: &'a [Target]) -> Result<Option<&'a Target
 }
 
 fn holds(root: &Root, sign: &Recognition) -> Result<bool, CliError> {
-    if !sign.files.iter().all(|file| root.has(file)) {
-        return Ok(false);
+    for file in &sign.files {
+        if !root.has(file)? {
+            return Ok(false);
+        }
     }
     let Some(mentions) = &sign.mentions else { return Ok(!sign.files.is_empty()) };
     let text = apply::read(root, &mentions.file)?.unwrap_or_default();
@@ -155,6 +158,20 @@ pub fn recovered(recovered: &Recovered) -> Finding {
     let numbers = recovered.entries.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let message = format!("an interrupted {operation} (number {numbers}) of {files} has been {outcome}");
     Finding::warning("apply-in-flight", message)
+}
+
+/// Says what an interrupted run left, where the command that found it ends with an error and no report.
+pub fn or_say<T>(
+    in_flight: Option<&Recovered>,
+    screen: &mut Screen<'_>,
+    run: impl FnOnce(&mut Screen<'_>) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let result = run(screen);
+    if let (Err(_), Some(found)) = (&result, in_flight) {
+        let paint = screen.error_paint;
+        screen.complain(&findings::render(&[recovered(found)], paint));
+    }
+    result
 }
 
 /// What is said where nothing keeps two runs apart.

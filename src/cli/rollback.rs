@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::error::CliError;
-use super::installation::{no_locks, recovered};
+use super::installation::{no_locks, or_say, recovered};
 use super::options::{OutputOptions, RootOptions};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Root};
@@ -35,9 +35,14 @@ pub struct Rollback {
 impl Rollback {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let root = Root::open(self.root.path())?;
-        let done = transaction::rollback(&root, self.to, self.force)?;
+        let in_flight = transaction::recover(&root)?;
+        let done = or_say(in_flight.as_ref(), screen, |_| {
+            let answer = in_flight.as_ref().and_then(|recovered| recovered.answers(self.to));
+            Ok(answer.map_or_else(|| transaction::rollback(&root, self.to, self.force), Ok)?)
+        })?;
         let no_locks = (!done.is_locked).then(|| no_locks(&root));
-        let found: Vec<Finding> = done.recovered.iter().map(recovered).chain(no_locks).collect();
+        let in_flight = in_flight.or(done.recovered);
+        let found: Vec<Finding> = in_flight.iter().map(recovered).chain(no_locks).collect();
         let report = |files: &[String], status| -> Vec<FileReport> {
             let report =
                 |file: &String| FileReport { file: file.clone(), status, changes: vec![], diff: String::new() };

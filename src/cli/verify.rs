@@ -4,12 +4,12 @@ use clap::Args;
 
 use super::error::CliError;
 use super::inputs::Inputs;
-use super::installation::{Installation, file_reports, recovered};
+use super::installation::{Installation, file_reports, or_say, recovered};
 use super::machine::{MachineOptions, read_facts};
 use super::options::{InstallationOptions, OutputOptions};
 use super::question::{Answer, answer};
 use super::{Exit, Screen};
-use crate::apply::{self as transaction, Root};
+use crate::apply::{self as transaction, Recovered, Root};
 use crate::diag::{self, Finding, FindingRecord, Source};
 use crate::facts::Facts;
 use crate::plan::Setting;
@@ -35,10 +35,14 @@ pub struct Verify {
 
 impl Verify {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
-        let path = self.root.path();
-        let root = Root::open(path)?;
+        let root = Root::open(self.root.path())?;
         let in_flight = transaction::recover(&root)?;
-        let record = transaction::applied(&root)?.ok_or_else(|| {
+        or_say(in_flight.as_ref(), screen, |screen| self.compare(&root, in_flight.as_ref(), screen))
+    }
+
+    fn compare(&self, root: &Root, in_flight: Option<&Recovered>, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        let path = self.root.path();
+        let record = transaction::applied(root)?.ok_or_else(|| {
             let message = format!("nothing was applied in `{}`, so there is nothing to compare with", path.display());
             CliError::failed(message).help("`wan22-policy apply --dry-run` shows what an apply would change")
         })?;
@@ -48,7 +52,7 @@ impl Verify {
         let answer = self.ask(inputs)?;
         let installation = Installation::require(path, target.as_deref(), &answer.set)?;
         let edits = installation.edits(&answer)?;
-        let mut found: Vec<Finding> = in_flight.iter().map(recovered).collect();
+        let mut found: Vec<Finding> = in_flight.map(recovered).into_iter().collect();
         if answer.plan.policy_hash != hash {
             let message = "the policies are not those of the last apply, so a difference may come from them";
             found.push(Finding::warning("policies-changed", message).help("apply again to take them over"));
