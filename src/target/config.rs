@@ -56,7 +56,9 @@ impl Fault {
     pub fn help(self) -> Option<&'static str> {
         match self {
             Self::Broken | Self::Path => None,
-            Self::NotEdited => Some("write it as one plain value in its own place, or set it by hand to what the plan says"),
+            Self::NotEdited => {
+                Some("write it as one plain value in its own place, or set it by hand to what the plan says")
+            }
             Self::NotWritable => Some("correct the key's `value` in the target"),
         }
     }
@@ -147,6 +149,11 @@ impl Format {
         if !super::lines::is_name(variable) {
             return Err(format!("`{variable}` is no name of a variable: letters, digits and `_`, and no digit first"));
         }
+        if self == Self::Batch && variable.bytes().any(|b| b.is_ascii_lowercase()) {
+            return Err(format!(
+                "`{variable}` is written in capitals, because `cmd` does not tell small letters from them"
+            ));
+        }
         match option {
             None => Ok(vec![variable.to_owned()]),
             Some(option) if super::lines::arguments::is_option(option) => {
@@ -155,6 +162,31 @@ impl Format {
             Some(option) => {
                 Err(format!("`{option}` is no option of a list of arguments, such as `{variable}.--reserve-vram`"))
             }
+        }
+    }
+}
+
+impl Format {
+    /// The variable whose list of arguments a path leads into.
+    pub fn list_of(self, path: &[String]) -> Option<String> {
+        (self.syntax().is_text() && path.len() == 2).then(|| path[0].clone())
+    }
+
+    /// What stands for a missing file.
+    ///
+    /// # Errors
+    /// Why what the target says cannot be it.
+    pub fn restored(self, restore: &Value, lists: &BTreeSet<String>) -> Result<Config, String> {
+        let text = match (self, restore) {
+            (Self::Json, tree) => serde_json::to_string_pretty(tree).map_err(|error| error.to_string())? + "\n",
+            (Self::Batch, Value::String(text)) => text.replace("\r\n", "\n").replace('\n', "\r\n"),
+            (_, Value::String(text)) => text.clone(),
+            _ => return Err(format!("for {} `restore` is the file's text", self.name())),
+        };
+        match Config::read(self, &text, lists) {
+            Ok(config) if config.value().is_object() => Ok(config),
+            Ok(_) => Err("`restore` holds no keys".to_owned()),
+            Err(error) => Err(format!("`restore` is not {}: {error}", self.name())),
         }
     }
 }

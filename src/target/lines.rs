@@ -66,7 +66,7 @@ pub trait Language: Sync {
     fn write(&self, name: &str, value: &str, old: Option<&Variable>, is_list: bool) -> Result<String, String>;
 
     /// What stands before a new assignment.
-    fn prefix(&self, scan: &Scan, name: &str) -> String;
+    fn prefix(&self, name: &str) -> String;
 
     /// The characters that group words in a list of arguments.
     fn quotes(&self) -> &'static [char];
@@ -98,7 +98,10 @@ impl<L: Language> Syntax for L {
                 true => match arguments::read(&variable.text, self.quotes()) {
                     Ok((options, doubles)) => {
                         unclear.extend(doubles.into_iter().map(|option| {
-                            let why = format!("`{option}` stands twice in `{}`, and programs differ in which counts", variable.name);
+                            let why = format!(
+                                "`{option}` stands twice in `{}`, and programs differ in which counts",
+                                variable.name
+                            );
                             (vec![variable.name.clone(), option], not_edited(variable.range.start, &why))
                         }));
                         Value::Object(options)
@@ -112,7 +115,8 @@ impl<L: Language> Syntax for L {
             if entries.insert(variable.name.clone(), value).is_some() {
                 let first = scan.variables.iter().find(|other| other.name == variable.name);
                 let (line, _) = line_and_column(text, first.map_or(0, |first| first.range.start));
-                let why = format!("`{}` is set twice, first in line {line}, so it is open which one is meant", variable.name);
+                let why =
+                    format!("`{}` is set twice, first in line {line}, so it is open which one is meant", variable.name);
                 unclear.push((path, not_edited(variable.range.start, &why)));
             }
         }
@@ -134,20 +138,22 @@ impl<L: Language> Syntax for L {
             (Some(option), value) => {
                 let list = old.map_or("", |old| &old.text);
                 let refuses = |c| self.refuses(c);
-                arguments::set(list, self.quotes(), option, value, &refuses).map_err(|(fault, why)| refuse(fault, why))?
+                arguments::set(list, self.quotes(), option, value, &refuses)
+                    .map_err(|(fault, why)| refuse(fault, why))?
             }
             (None, Value::String(value)) => value.clone(),
             (None, Value::Bool(_) | Value::Number(_)) => change.value.to_string(),
-            (None, _) => return Err(refuse(Fault::NotWritable, "a variable holds one text, number or truth value".into())),
+            (None, _) => {
+                return Err(refuse(Fault::NotWritable, "a variable holds one text, number or truth value".into()));
+            }
         };
-        let written =
-            self.write(name, &value, old, option.is_some()).map_err(|why| refuse(Fault::NotWritable, why))?;
+        let written = self.write(name, &value, old, option.is_some()).map_err(|why| refuse(Fault::NotWritable, why))?;
         let mut new = text.to_owned();
         match old {
             Some(old) => new.replace_range(old.range.clone(), &written),
             None => {
                 let newline = if text.contains('\n') { newline_at(text, scan.insert) } else { self.newline() };
-                let line = format!("{}{written}", self.prefix(&scan, name));
+                let line = format!("{}{written}", self.prefix(name));
                 let before = &text[..scan.insert];
                 let line = match before.is_empty() || before.ends_with('\n') {
                     true => format!("{line}{newline}"),

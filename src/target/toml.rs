@@ -84,7 +84,8 @@ impl Editor<'_> {
         for (depth, key) in change.path.iter().enumerate() {
             let Some(entries) = item.as_table_like() else {
                 let (start, through) = (item.span().map_or(0, |span| span.start), change.path[..depth].join("."));
-                let message = format!("`{through}` is {}, not a table, so `{key}` cannot be set in it", item.type_name());
+                let message =
+                    format!("`{through}` is {}, not a table, so `{key}` cannot be set in it", item.type_name());
                 return Err(error_at(self.text, start, Fault::Path, message));
             };
             match entries.get(key) {
@@ -129,7 +130,7 @@ impl Editor<'_> {
             Item::Table(entries) => {
                 // The table's own lines, or those of a table around it that has some: a path of keys leads on from there.
                 let ends = last_line(entries, !there.is_empty());
-                if let (Some(end), false) = (ends, entries.is_dotted()) {
+                if let (Some(end), false) = (&ends, entries.is_dotted()) {
                     let indent = self.indent(end.start);
                     return Ok(self.line(end.end, &format!("{indent}{}", assignment(missing))));
                 }
@@ -164,7 +165,8 @@ impl Editor<'_> {
         let written = Document::parse(line.lines().next().unwrap_or_default()).ok();
         let has = |from: usize| {
             let root = written.as_ref().map(Document::as_item);
-            root.and_then(|root| there[from..].iter().try_fold(root, |item, key| item.as_table_like()?.get(key))).is_some()
+            root.and_then(|root| there[from..].iter().try_fold(root, |item, key| item.as_table_like()?.get(key)))
+                .is_some()
         };
         let from = (0..there.len()).find(|&from| has(from)).unwrap_or(0);
         there[from..].to_vec()
@@ -194,7 +196,12 @@ impl Editor<'_> {
 
     fn written(&self, value: &Value, offset: usize) -> Result<String, TextError> {
         let refuse = |what: &str| {
-            Err(error_at(self.text, offset, Fault::NotWritable, format!("TOML has no {what}, so the value cannot be written")))
+            Err(error_at(
+                self.text,
+                offset,
+                Fault::NotWritable,
+                format!("TOML has no {what}, so the value cannot be written"),
+            ))
         };
         Ok(match value {
             Value::Null => return refuse("null"),
@@ -202,7 +209,8 @@ impl Editor<'_> {
             Value::Bool(_) | Value::Number(_) => value.to_string(),
             Value::String(text) => double_quoted(text),
             Value::Array(items) => {
-                let items: Vec<String> = items.iter().map(|item| self.written(item, offset)).collect::<Result<_, _>>()?;
+                let items: Vec<String> =
+                    items.iter().map(|item| self.written(item, offset)).collect::<Result<_, _>>()?;
                 format!("[{}]", items.join(", "))
             }
             Value::Object(entries) => {

@@ -271,7 +271,8 @@ impl<'a> File<'a> {
             path.push(entry.key.clone());
             if let Some(first) = seen.insert(&entry.key, entry.range.start) {
                 let (line, _) = line_and_column(self.text, first);
-                let message = format!("`{}` stands twice, first in line {line}, and readers differ in which counts", entry.key);
+                let message =
+                    format!("`{}` stands twice, first in line {line}, and readers differ in which counts", entry.key);
                 found.push((path.clone(), error_at(self.text, entry.range.start, Fault::NotEdited, message)));
             }
             self.doubles(&entry.value, path, found);
@@ -572,7 +573,10 @@ fn integer(text: &str) -> Option<Number> {
     } else if digits.contains(':') {
         sexagesimal(digits)?
     } else {
-        plain.parse().ok().filter(|_| digits.starts_with(|c: char| c.is_ascii_digit()) && is(&plain, u8::is_ascii_digit))?
+        plain
+            .parse()
+            .ok()
+            .filter(|_| digits.starts_with(|c: char| c.is_ascii_digit()) && is(&plain, u8::is_ascii_digit))?
     };
     match is_negative {
         false => Some(magnitude.into()),
@@ -618,6 +622,3 @@ fn signed(text: &str) -> (bool, &str) {
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -116,7 +116,9 @@ pub fn set(
                 Some(_) => return not_edited("it has several values"),
             }
         }
-        _ => return Err((Fault::NotWritable, "an option takes one text or number, or is switched on or off".to_owned())),
+        _ => {
+            return Err((Fault::NotWritable, "an option takes one text or number, or is switched on or off".to_owned()));
+        }
     }
     Ok(new)
 }
@@ -148,7 +150,9 @@ fn may_stand(word: &str, refuses: &dyn Fn(char) -> Option<&'static str>) -> Resu
         return Err("an empty text is no word in a list of arguments".to_owned());
     }
     if let Some(c) = word.chars().find(|c| !is_plain(*c)) {
-        return Err(format!("{c:?} cannot stand in a list of arguments: some programs split it there, others read it as it is"));
+        return Err(format!(
+            "{c:?} cannot stand in a list of arguments: some programs split it there, others read it as it is"
+        ));
     }
     if let Some(why) = word.chars().find_map(refuses) {
         return Err(why.to_owned());

@@ -59,7 +59,7 @@ impl Language for Env {
         }
     }
 
-    fn prefix(&self, _: &Scan, name: &str) -> String {
+    fn prefix(&self, name: &str) -> String {
         format!("{name}=")
     }
 
@@ -98,8 +98,12 @@ impl<'a> Line<'a> {
         let equals = text[start..end].find('=').filter(|_| !is_comment).map(|at| start + at);
         let value = equals.map(|at| end - text[at + 1..end].trim_start_matches([' ', '\t']).len());
         let closing = value.and_then(|value| match text.as_bytes().get(value) {
-            Some(b'\'') => Some(text[value + 1..].find('\'').map_or(Closing::Missing, |at| Closing::At(value + 1 + at))),
-            Some(b'"') => Some(unescaped(&text[value + 1..]).map_or(Closing::Missing, |at| Closing::At(value + 1 + at))),
+            Some(b'\'') => {
+                Some(text[value + 1..].find('\'').map_or(Closing::Missing, |at| Closing::At(value + 1 + at)))
+            }
+            Some(b'"') => {
+                Some(unescaped(&text[value + 1..]).map_or(Closing::Missing, |at| Closing::At(value + 1 + at)))
+            }
             _ => None,
         });
         let last = match closing {
@@ -151,7 +155,8 @@ impl<'a> Line<'a> {
             let open = start + raw.len() - raw.trim_start_matches([' ', '\t']).len();
             let (inner, rest) = (&self.text[open + 1..closing], &self.text[closing + 1..end]);
             let is_single = self.text[open..].starts_with('\'');
-            let rest_is_comment = rest.trim().is_empty() || rest.starts_with([' ', '\t']) && rest.trim().starts_with('#');
+            let rest_is_comment =
+                rest.trim().is_empty() || rest.starts_with([' ', '\t']) && rest.trim().starts_with('#');
             return if open > start {
                 unclear("blanks stand behind the `=`, and readers differ in what that means")
             } else if !rest_is_comment {
