@@ -261,7 +261,7 @@ impl Config {
     pub fn same(&self, found: &Value, wanted: &Value) -> bool {
         match (found, wanted) {
             (Value::String(found), Value::Number(wanted)) if self.is_text() => {
-                is_decimal(found) && found.parse::<f64>().ok() == wanted.as_f64()
+                decimal(found).is_some_and(|found| Some(found) == wanted.as_f64())
             }
             (Value::String(found), Value::Bool(wanted)) if self.is_text() => *found == wanted.to_string(),
             _ => same(found, wanted),
@@ -314,8 +314,11 @@ impl Config {
             let read = match text.as_str() {
                 "true" => Value::Bool(true),
                 "false" => Value::Bool(false),
-                text if is_decimal(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
-                _ => continue,
+                text => match (text.parse::<i64>(), decimal(text)) {
+                    (Ok(number), _) => Value::from(number),
+                    (_, Some(number)) => Value::from(number),
+                    _ => continue,
+                },
             };
             put(&mut value, &path, read, false);
         }
@@ -366,12 +369,10 @@ fn put(tree: &mut Value, path: &[String], value: Value, switches: bool) {
     }
 }
 
-// A number as people write it: digits, one point, a sign.
-fn is_decimal(text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    digits.bytes().any(|b| b.is_ascii_digit())
-        && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        && text.parse::<f64>().is_ok()
+// A number as people write it: no name of one, such as `inf`.
+fn decimal(text: &str) -> Option<f64> {
+    let is_digit = |b: u8| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'-' | b'+');
+    text.parse().ok().filter(|number: &f64| number.is_finite() && text.bytes().all(is_digit))
 }
 
 pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {

@@ -379,7 +379,7 @@ impl<'a> File<'a> {
                 }
                 Ok(splices)
             }
-            (Kind::Sequence(_) | Kind::Mapping(_), Value::Array(_) | Value::Object(_)) if !node.range.is_empty() => {
+            (Kind::Sequence(_) | Kind::Mapping(_), _) if !node.range.is_empty() => {
                 let old = &self.text[node.range.clone()];
                 if old.contains('#') || old.contains('&') {
                     let message = format!("{name} holds a comment or an anchor, which would be lost");
@@ -413,15 +413,16 @@ impl<'a> File<'a> {
         }
         let start = last.range.start;
         let line = self.line_start(start);
-        let indent = &self.text[line..start];
-        let first = &self.text[self.line_start(entries[0].range.start)..entries[0].range.start];
-        if !indent.bytes().all(|b| b == b' ') {
+        let before = &self.text[line..start];
+        let blanks = before.len() - before.trim_start_matches(' ').len();
+        let column = match before[blanks..].trim_end_matches(' ') {
+            "" => start - line,
+            "?" => blanks,
             // The only key of a map in a list stands behind the dash; its siblings stand below it.
-            if !(first.trim_start_matches([' ', '-']).is_empty() && entries.len() == 1) {
-                return Err(self.not_edited(start, "the map's keys do not stand on lines of their own"));
-            }
-        }
-        let indent = " ".repeat(indent.chars().count());
+            dashes if entries.len() == 1 && dashes.bytes().all(|b| matches!(b, b'-' | b' ')) => start - line,
+            _ => return Err(self.not_edited(start, "the map's keys do not stand on lines of their own")),
+        };
+        let indent = " ".repeat(column);
         let is_block = ends_in_block(&last.value);
         if is_block {
             // What a block of lines ends with would grow by a line below it.
@@ -597,7 +598,12 @@ fn sexagesimal(digits: &str) -> Option<u64> {
 }
 
 fn float(text: &str) -> Option<Number> {
-    let (_, digits) = signed(text);
+    let (is_negative, digits) = signed(text);
+    if let Some((whole, fraction)) = digits.split_once('.').filter(|(whole, _)| whole.contains(':')) {
+        let fraction: f64 = format!("0.{fraction}0").parse().ok()?;
+        let number = sexagesimal(whole)? as f64 + fraction;
+        return Number::from_f64(if is_negative { -number } else { number });
+    }
     let (mantissa, exponent) = match digits.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (digits, None),
@@ -607,7 +613,8 @@ fn float(text: &str) -> Option<Number> {
         text.strip_prefix(['+', '-']).is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
     };
     let is_mantissa = mantissa.contains('.')
-        && mantissa.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+        && mantissa.starts_with(|c: char| c.is_ascii_digit() || c == '.' && digits == text)
+        && !mantissa.starts_with("._")
         && mantissa.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'_'))
         && mantissa.bytes().any(|b| b.is_ascii_digit());
     if !is_mantissa || !exponent.is_none_or(is_exponent) {

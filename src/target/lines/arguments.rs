@@ -117,7 +117,10 @@ pub fn set(
             }
         }
         _ => {
-            return Err((Fault::NotWritable, "an option takes one text or number, or is switched on or off".to_owned()));
+            return Err((
+                Fault::NotWritable,
+                "an option takes one text or number, or is switched on or off".to_owned(),
+            ));
         }
     }
     Ok(new)

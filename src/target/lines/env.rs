@@ -46,7 +46,8 @@ impl Language for Env {
         let style = old.map_or(Style::Bare, |old| old.style);
         // `docker run --env-file` has no quotes, so a list that it reads has blanks.
         let may_be_bare = |c| is_safe(c) || (is_list && c == ' ' && old.is_some_and(|old| old.text.contains(' ')));
-        if style == Style::Bare && value.chars().all(may_be_bare) {
+        let is_bare = style == Style::Bare && value.chars().all(may_be_bare);
+        if is_bare && (!value.is_empty() || old.is_none_or(|old| old.text.is_empty())) {
             return Ok(value.to_owned());
         }
         let in_single = !value.contains('\'') && !value.contains("\\\\") && !value.ends_with('\\');
@@ -172,7 +173,9 @@ impl<'a> Line<'a> {
         }
         let comment = raw.match_indices('#').find(|(at, _)| raw[..*at].ends_with([' ', '\t']));
         let value = raw[..comment.map_or(raw.len(), |(at, _)| at)].trim_end();
-        if value.contains(['$', '`']) {
+        if value.is_empty() && raw.contains('#') {
+            unclear("a comment stands in place of its value, and readers differ in whether it is one")
+        } else if value.contains(['$', '`']) {
             unclear("its value is evaluated by what reads it")
         } else if value.contains(['\'', '"', '\\']) {
             unclear("readers differ in what a quote or backslash inside its value means")
