@@ -555,6 +555,126 @@ fn yaml_is_read_as_pyyaml_reads_it() {
     }
 }
 
+/// What a file writes in a way that is not edited is said with its place, and the file stays as it is.
+#[test]
+fn what_is_not_edited_is_refused_with_its_place() {
+    use Format::{Batch, Env, Shell, Toml, Yaml};
+    for (format, text, key, place, why) in [
+        (Env, "A=1\nNAME=1\nNAME=2\n", "NAME", (3, 6), "set twice, first in line 2"),
+        (Env, "NAME=$HOME/x\n", "NAME", (1, 1), "evaluated"),
+        (Env, "NAME='${HOME}'\n", "NAME", (1, 1), "evaluated"),
+        (Env, "NAME=\"a\\nb\"\n", "NAME", (1, 1), "backslash"),
+        (Env, "NAME = 1\n", "NAME", (1, 1), "blanks stand before"),
+        (Env, "NAME\n", "NAME", (1, 1), "without a value"),
+        (Env, "A='1\nNAME=2\n", "NAME", (1, 1), "not closed"),
+        (Env, "A=1\\\nNAME=2\n", "NAME", (2, 1), "ends with"),
+        (Shell, "NAME=1\nNAME=2\n", "NAME", (2, 6), "set twice, first in line 1"),
+        (Shell, "NAME=\"$(cat x)\"\n", "NAME", (1, 1), "evaluated"),
+        (Shell, "NAME=`cat x`\n", "NAME", (1, 1), "evaluated"),
+        (Shell, "NAME=~/x\n", "NAME", (1, 1), "evaluated"),
+        (Shell, "NAME=\"a \\\n b\"\n", "NAME", (1, 1), "goes on in the next line"),
+        (Shell, "NAME=1\nif x; then\n  NAME=2\nfi\n", "NAME", (3, 3), "not followed"),
+        (Shell, "f() { NAME=1; }\n", "NAME", (1, 7), "not followed"),
+        (Shell, "true && NAME=1\n", "NAME", (1, 9), "not followed"),
+        (Shell, "true &&\nNAME=1\n", "NAME", (2, 1), "not followed"),
+        (Shell, "NAME=1 python main.py\n", "NAME", (1, 1), "not followed"),
+        (Shell, "NAME=1\nread NAME\n", "NAME", (2, 6), "not followed"),
+        (Shell, "NAME=1\nunset NAME\n", "NAME", (2, 7), "not followed"),
+        (Shell, "NAME=1\nNAME+=2\n", "NAME", (2, 1), "not followed"),
+        (Shell, ": \"${NAME:=1}\"\n", "NAME", (1, 3), "where it is used"),
+        (Shell, "NAME=1\nif x; then\n", "NAME", (3, 1), "not closed"),
+        (Shell, "NAME=1\necho 'x\n", "NAME", (2, 6), "not closed"),
+        (Shell, "NAME='--x 1 --x 2'\n", "NAME.--x", (1, 6), "stands twice"),
+        (Shell, "NAME='--x 1 2'\n", "NAME.--x", (1, 6), "several values"),
+        (Batch, "set NAME=1\r\nset name=2\r\n", "NAME", (2, 5), "set twice"),
+        (Batch, "set NAME=%PATH%\r\n", "NAME", (1, 1), "evaluated"),
+        (Batch, "setlocal EnableDelayedExpansion\r\nset NAME=!x!\r\n", "NAME", (2, 1), "evaluated"),
+        (Batch, "set NAME=1 & x\r\n", "NAME", (1, 1), "operator"),
+        (Batch, "set NAME=1^\r\n2\r\n", "NAME", (1, 5), "not followed"),
+        (Batch, "if x (\r\n  set NAME=1\r\n)\r\n", "NAME", (2, 7), "not followed"),
+        (Batch, "set /p NAME=name?\r\n", "NAME", (1, 8), "not followed"),
+        (Batch, "set /a NAME+=1\r\n", "NAME", (1, 8), "not followed"),
+        (Batch, "set NAME=\"a\r\n", "NAME", (1, 1), "not closed"),
+        (Yaml, "a: &x {NAME: 1}\nb: *x\n", "a.NAME", (1, 7), "behind an anchor"),
+        (Yaml, "a: &x 1\nNAME: *x\n", "NAME", (2, 7), "an alias"),
+        (Yaml, "NAME: !!int 1\n", "NAME", (1, 13), "behind a tag"),
+        (Yaml, "NAME: 1\nNAME: 2\n", "NAME", (2, 1), "stands twice"),
+        (Yaml, "NAME: 1\n---\nNAME: 2\n", "NAME", (2, 1), "several documents"),
+        (Yaml, "b: &b {NAME: 1}\na:\n  <<: *b\n", "a.NAME", (3, 3), "takes keys over"),
+        (Yaml, "NAME:\n  a: 1\n", "NAME", (1, 1), "of several lines"),
+        (Yaml, "NAME: | # why\n  a\n", "NAME", (1, 1), "with a comment"),
+        (Toml, "[NAME]\na = 1\n", "NAME", (1, 1), "tables are not replaced"),
+        (Toml, "[[a]]\nNAME = 1\n", "a.NAME", (1, 1), "array of tables"),
+    ] {
+        let path = format.path(key).unwrap();
+        let lists = format.list_of(&path).into_iter().collect();
+        let mut config = Config::read(format, text, &lists).unwrap();
+        let Err(error) = config.set(&KeyChange { path, value: json!("new") }) else {
+            panic!("{text:?} was set: {:?}", config.text())
+        };
+        assert!(error.message.contains(why), "{text:?}: {error}");
+        assert_eq!((error.line, error.column), place, "{text:?}: {error}");
+        assert!(matches!(error.fault, Fault::NotEdited | Fault::Path), "{text:?}: {error}");
+        assert_eq!(config.text(), text);
+    }
+}
+
+#[test]
+fn what_is_not_of_its_format_is_said_with_its_place() {
+    for (format, text, want) in [
+        (Format::Json, "{\"a\": 1,}", "line 1, column 8"),
+        (Format::Toml, "a = 1\na = 2\n", "line 2, column 1"),
+        (Format::Toml, "a = \n", "line 1, column 5"),
+        (Format::Yaml, "a: 1\n b: [\n", "line 2, column 3"),
+        (Format::Yaml, "a: [1\n", "line 1, column 4"),
+    ] {
+        let error = Config::read(format, text, &BTreeSet::new()).unwrap_err();
+        assert_eq!(error.fault, Fault::Broken);
+        assert!(error.to_string().starts_with(want), "{text:?}: {error}");
+    }
+}
+
+/// A new variable of a launcher stands before the first command, and behind what is set there.
+#[test]
+fn a_new_variable_stands_where_it_counts() {
+    use Format::{Batch, Env, Shell, Toml, Yaml};
+    for (format, text, key, want) in [
+        (
+            Shell,
+            "#!/bin/sh\n# top\n\nA=1\nexec x\nB=2\n",
+            "NAME",
+            "#!/bin/sh\n# top\n\nA=1\nexport NAME=7\nexec x\nB=2\n",
+        ),
+        (Shell, "#!/bin/sh\nset -e\ncd x\nA=1\n", "NAME", "#!/bin/sh\nset -e\nexport NAME=7\ncd x\nA=1\n"),
+        (Shell, "exec x", "NAME", "export NAME=7\nexec x"),
+        (Shell, "A=1", "NAME", "A=1\nexport NAME=7"),
+        (Batch, "@echo off\r\nsetlocal\r\nx\r\n", "NAME", "@echo off\r\nsetlocal\r\nset \"NAME=7\"\r\nx\r\n"),
+        (Batch, "@set  name=old\r\n", "NAME", "@set  name=7\r\n"),
+        (Batch, "set \"Name=old\"\r\n", "NAME", "set \"Name=7\"\r\n"),
+        (Batch, "", "NAME", "set \"NAME=7\"\r\n"),
+        (Env, "A=1\r\n", "NAME", "A=1\r\nNAME=7\r\n"),
+        (Env, "A=1", "NAME.--x", "A=1\nNAME='--x 7'"),
+        (Toml, "a = 1\n[s]\nb = 2 # two\n\n[t]\n", "s.NAME", "a = 1\n[s]\nb = 2 # two\nNAME = 7\n\n[t]\n"),
+        (Toml, "[s.t]\nb = 2\n", "s.NAME", "[s.t]\nb = 2\n\n[s]\nNAME = 7\n"),
+        (Toml, "[s]\n[t]\n", "s.NAME", "[s]\nNAME = 7\n[t]\n"),
+        (Toml, "[t]\n", "NAME", "NAME = 7\n[t]\n"),
+        (Toml, "a.b = 1\nc = 2\n", "a.NAME", "a.b = 1\na.NAME = 7\nc = 2\n"),
+        (Toml, "a = {}\n", "a.b.NAME", "a = { b.NAME = 7 }\n"),
+        (Yaml, "a: 1\ns:\n    b: 2 # two\n\nt: 1\n", "s.NAME", "a: 1\ns:\n    b: 2 # two\n    NAME: 7\n\nt: 1\n"),
+        (Yaml, "s: # empty\nt: 1\n", "s.NAME", "s: # empty\n  NAME: 7\nt: 1\n"),
+        (Yaml, "s: {}\n", "s.t.NAME", "s: {t: {NAME: 7}}\n"),
+        (Yaml, "a: |\n  x\n\n", "NAME", "NAME: 7\na: |\n  x\n\n"),
+        (Yaml, "# nothing\n", "a.NAME", "# nothing\na:\n  NAME: 7\n"),
+        (Yaml, "", "NAME", "NAME: 7\n"),
+    ] {
+        let path = format.path(key).unwrap();
+        let lists = format.list_of(&path).into_iter().collect();
+        let mut config = Config::read(format, text, &lists).unwrap();
+        config.set(&KeyChange { path, value: json!(7) }).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        assert_eq!(config.text(), want, "{format:?}");
+    }
+}
+
 /// For the checks that write files beside those of the repository.
 pub fn repository(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

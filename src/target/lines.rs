@@ -23,8 +23,9 @@ pub use shell::Shell;
 /// An assignment that can be edited.
 #[derive(Clone, Debug)]
 pub struct Variable {
-    /// Its name, as the tree has it.
+    /// Its name, as the tree has it, and as the file does.
     name: String,
+    spelling: String,
     // What a new value replaces, and the value it stands for.
     range: Range<usize>,
     text: String,
@@ -147,7 +148,9 @@ impl<L: Language> Syntax for L {
                 return Err(refuse(Fault::NotWritable, "a variable holds one text, number or truth value".into()));
             }
         };
-        let written = self.write(name, &value, old, option.is_some()).map_err(|why| refuse(Fault::NotWritable, why))?;
+        let written = self
+            .write(old.map_or(name, |old| &old.spelling), &value, old, option.is_some())
+            .map_err(|why| refuse(Fault::NotWritable, why))?;
         let mut new = text.to_owned();
         match old {
             Some(old) => new.replace_range(old.range.clone(), &written),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::{Map, Number, Value};
-use toml_edit::{Document, InlineTable, Item, Table, TableLike, Value as Node};
+use toml_edit::{Array, Document, InlineTable, Item, Table, TableLike, Value as Node};
 
 use super::config::{
     Fault, KeyChange, MAX_DEPTH, Syntax, TextError, Tree, double_quoted, error_at, line_and_column, newline_at, same,
@@ -24,10 +24,11 @@ impl Syntax for Toml {
 
     fn set(&self, text: &str, _: &BTreeSet<String>, change: &KeyChange) -> Result<String, TextError> {
         let document = parse(text)?;
-        let (range, new) = Editor { text, document: &document }.splice(change)?;
-        let mut text = text.to_owned();
-        text.replace_range(range, &new);
-        Ok(text)
+        let mut new_text = text.to_owned();
+        for (range, new) in (Editor { text, document: &document }).splices(change)? {
+            new_text.replace_range(range, &new);
+        }
+        Ok(new_text)
     }
 
     fn position(&self, text: &str, _: &BTreeSet<String>, path: &[String]) -> Option<(usize, usize)> {
@@ -79,7 +80,8 @@ struct Editor<'a> {
 }
 
 impl Editor<'_> {
-    fn splice(&self, change: &KeyChange) -> Result<(Range<usize>, String), TextError> {
+    // The replacements that a change comes to, the last one first.
+    fn splices(&self, change: &KeyChange) -> Result<Vec<(Range<usize>, String)>, TextError> {
         let mut item = self.document.as_item();
         for (depth, key) in change.path.iter().enumerate() {
             let Some(entries) = item.as_table_like() else {
@@ -90,7 +92,10 @@ impl Editor<'_> {
             };
             match entries.get(key) {
                 Some(next) => item = next,
-                None => return self.add(item, &change.path[..depth], &change.path[depth..], &change.value),
+                None => {
+                    let added = self.add(item, &change.path[..depth], &change.path[depth..], &change.value)?;
+                    return Ok(vec![added]);
+                }
             }
         }
         let start = item.span().map_or(0, |span| span.start);
@@ -98,12 +103,31 @@ impl Editor<'_> {
             Item::Value(old) => {
                 let range = old.span().ok_or_else(|| self.not_edited(start, "it has no place of its own"))?;
                 if same(&node_value(old, 0), &change.value) {
-                    return Ok((range.clone(), self.text[range].to_owned()));
+                    return Ok(Vec::new());
                 }
-                Ok((range, self.written(&change.value, start)?))
+                if let (Node::Array(items), Value::Array(wanted)) = (old, &change.value)
+                    && items.len() == wanted.len()
+                {
+                    return self.items(items, wanted, start);
+                }
+                if matches!(old, Node::Array(_) | Node::InlineTable(_)) && self.text[range.clone()].contains('#') {
+                    return Err(self.not_edited(start, "a comment stands in it, which would be lost"));
+                }
+                Ok(vec![(range, self.written(&change.value, start)?)])
             }
             _ => Err(self.not_edited(start, "it is a table, and tables are not replaced")),
         }
+    }
+
+    // A list keeps what stands between its values.
+    fn items(&self, items: &Array, wanted: &[Value], start: usize) -> Result<Vec<(Range<usize>, String)>, TextError> {
+        let mut splices = Vec::new();
+        for (item, wanted) in items.iter().zip(wanted).filter(|(item, wanted)| !same(&node_value(item, 0), wanted)) {
+            let range = item.span().ok_or_else(|| self.not_edited(start, "it has no place of its own"))?;
+            splices.push((range, self.written(wanted, start)?));
+        }
+        splices.reverse();
+        Ok(splices)
     }
 
     // A key behind the last of its table; `there` leads to the table, `missing` from there.

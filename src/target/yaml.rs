@@ -350,14 +350,16 @@ impl<'a> File<'a> {
         let new = flow(value);
         match (&node.kind, value) {
             (Kind::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded), _) => {
-                let old = &self.text[node.range.clone()];
-                let header = old.lines().next().unwrap_or_default();
-                if header.contains('#') {
-                    return Err(self.not_edited(node.range.start, format!("{name} is a block of lines with a comment")));
+                // Its place begins with its first line; what stands behind the colon is the block's sign.
+                let colon = self.colon(entry)?;
+                let sign = &self.text[colon..next_line(self.text, colon)];
+                let start = colon + sign.len() - sign.trim_start().len();
+                if !sign.trim_start().starts_with(['|', '>']) || sign.contains('#') {
+                    let message = format!("{name} is a block of lines with a comment, or begins on a line of its own");
+                    return Err(self.not_edited(entry.range.start, message));
                 }
-                let kept = old.len() - old.trim_end_matches(['\n', '\r', ' ', '\t']).len();
-                let end = node.range.end - kept;
-                Ok(vec![(node.range.start..end.max(node.range.start), new)])
+                let end = node.range.end.max(colon + sign.len());
+                Ok(vec![(start..start + self.text[start..end].trim_end().len(), new)])
             }
             (Kind::Scalar(..), _) if node.range.is_empty() => {
                 let colon = self.colon(entry)?;
@@ -496,6 +498,10 @@ impl<'a> File<'a> {
     fn line_start(&self, offset: usize) -> usize {
         self.text[..offset].rfind('\n').map_or(0, |at| at + 1)
     }
+}
+
+fn next_line(text: &str, offset: usize) -> usize {
+    text[offset..].find('\n').map_or(text.len(), |at| offset + at + 1)
 }
 
 fn ends_in_block(node: &Node) -> bool {

@@ -151,6 +151,8 @@ fn holders(format: Format) -> Vec<(&'static str, &'static str, &'static str, &'s
             ("NAME", "NAME: ", "[1, 2]", " # why"),
             ("s.t.NAME", "s:\n  t:\n    NAME: ", "yes", ""),
             ("NAME", "NAME: ", "old\n  goes on", "\n# end"),
+            ("s.NAME", "s:\n  NAME: ", "|\n    old\n\n    goes on", "\n  y: 1"),
+            ("NAME", "NAME:  ", ">-", "\ny: 1"),
         ],
         Format::Env => vec![
             ("NAME", "NAME=", "old", " # why"),

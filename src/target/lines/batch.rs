@@ -141,7 +141,7 @@ fn assignment(command: &str, offset: usize, is_delayed: bool) -> Result<Option<V
     };
     let Some(name) = name_of(content) else { return Ok(None) };
     let Some(raw) = content[name.len()..].strip_prefix('=') else { return Ok(None) };
-    let name = name.to_ascii_uppercase();
+    let (spelling, name) = (name.to_owned(), name.to_ascii_uppercase());
     let refuse = |why| Err((name.clone(), why));
     if !tail.trim().is_empty() {
         return refuse("its line is more than one assignment");
@@ -163,7 +163,7 @@ fn assignment(command: &str, offset: usize, is_delayed: bool) -> Result<Option<V
         return refuse("its value is evaluated by `cmd` (`%` or `!`)");
     }
     let end = start + set.len() - tail.len();
-    Ok(Some(Variable { name, range: start..end, text: text.replace('\0', "%"), style }))
+    Ok(Some(Variable { name, spelling, range: start..end, text: text.replace('\0', "%"), style }))
 }
 
 // Names that a line may set in a way of its own.

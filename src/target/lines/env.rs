@@ -168,7 +168,13 @@ impl<'a> Line<'a> {
                 unclear("readers differ in what a backslash in its quotes means")
             } else {
                 let style = if is_single { Style::Single } else { Style::Double };
-                Read::Assignment(Variable { name, range: open..closing + 1, text: inner.to_owned(), style })
+                Read::Assignment(Variable {
+                    spelling: name.clone(),
+                    name,
+                    range: open..closing + 1,
+                    text: inner.to_owned(),
+                    style,
+                })
             };
         }
         let comment = raw.match_indices('#').find(|(at, _)| raw[..*at].ends_with([' ', '\t']));
@@ -183,7 +189,13 @@ impl<'a> Line<'a> {
             unclear("blanks stand behind the `=`, and readers differ in what that means")
         } else {
             let range = start..start + value.len();
-            Read::Assignment(Variable { name, range, text: value.to_owned(), style: Style::Bare })
+            Read::Assignment(Variable {
+                spelling: name.clone(),
+                name,
+                range,
+                text: value.to_owned(),
+                style: Style::Bare,
+            })
         }
     }
 }

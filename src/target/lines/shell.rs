@@ -388,7 +388,9 @@ impl<'a> Reader<'a> {
         let name = self.text[word.start..word.start + value - 1].to_owned();
         let range = word.start + value..word.end;
         match decode(&self.text[range.clone()]) {
-            Ok((text, style)) => self.scan.variables.push(Variable { name, range, text, style }),
+            Ok((text, style)) => {
+                self.scan.variables.push(Variable { spelling: name.clone(), name, range, text, style })
+            }
             Err(why) => self.scan.unclear.push((name, word.start, why.to_owned())),
         }
     }
