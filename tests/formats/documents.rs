@@ -263,16 +263,137 @@ fn holds(file: &File, value: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What texts of all formats are made of.
+const PIECES: &[&str] = &[
+    "NAME",
+    "=",
+    ":",
+    ": ",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    "\t",
+    "'",
+    "\"",
+    "\\",
+    "#",
+    " # x",
+    "$",
+    "$(",
+    "${",
+    ")",
+    "(",
+    "((",
+    "))",
+    "{",
+    "}",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    ",",
+    "- ",
+    "? ",
+    "|",
+    ">",
+    "&",
+    "&&",
+    ";",
+    ";;",
+    "<<",
+    "<<E\nx\nE\n",
+    "<(",
+    "`",
+    "~",
+    "!",
+    "!t ",
+    "%",
+    "%%",
+    "^",
+    "*a ",
+    "&a ",
+    "---\n",
+    "...\n",
+    "export ",
+    "set ",
+    "SET \"",
+    "if ",
+    "then ",
+    "fi",
+    "case x in ",
+    "esac",
+    "for ",
+    "do ",
+    "done",
+    "f() ",
+    "--x",
+    "--x 1",
+    "--x=2 ",
+    "-- ",
+    "[s]\n",
+    "[[s]]\n",
+    "NAME = 1\n",
+    "NAME: 1\n",
+    "NAME=1\n",
+    "{\"NAME\": 1}",
+    "s.NAME",
+    "s:\n  ",
+    "|-\n  x\n",
+    "é",
+    "\u{feff}",
+    "\u{2028}",
+    "\0",
+    "1",
+    "1.5",
+    "null",
+    "'''",
+    "\"\"\"",
+    "\\\n",
+    "^\n",
+    "rem ",
+    "::",
+    "@echo off\n",
+    "setlocal EnableDelayedExpansion\n",
+];
+
 macro_rules! properties {
     ($($name:ident: $format:expr;)*) => {
         proptest! {
-            #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+            #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
             $(
                 #[test]
                 fn $name(file in file($format), value in values()) {
                     holds(&file, &value)?;
                 }
             )*
+
+            // Whatever the pieces make: nothing panics, a refusal changes nothing, and what is set is there and stays.
+            #[test]
+            fn any_text_is_edited_or_left_alone(
+                format in select(crate::FORMATS.to_vec()),
+                pieces in prop::collection::vec(select(PIECES.to_vec()), 0..24),
+                key in select(vec!["NAME", "NAME.--x"]),
+                value in values(),
+            ) {
+                let text = pieces.concat();
+                let path = format.path(key).unwrap();
+                let lists: BTreeSet<String> = format.list_of(&path).into_iter().collect();
+                let Ok(mut config) = Config::read(format, &text, &lists) else { return Ok(()) };
+                config.position(&path);
+                let change = KeyChange { path, value };
+                match config.set(&change) {
+                    Err(_) => prop_assert_eq!(config.text(), text),
+                    Ok(()) => {
+                        let after = config.text();
+                        let held = config.held(&change.path, &change.value);
+                        let is_there = held.is_some_and(|held| config.same(&held, &config.spelt(&change.path, &change.value)));
+                        prop_assert!(is_there, "{:?}", after);
+                        config.set(&change).unwrap();
+                        prop_assert_eq!(config.text(), after);
+                    }
+                }
+            }
 
             // A key that is not there is added, and every line that was there stays as it was.
             #[test]

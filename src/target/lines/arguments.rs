@@ -48,7 +48,7 @@ impl<'a> List<'a> {
             } else if is_option(name) {
                 let range = word.start..word.start + name.len();
                 let is_inline = name.len() < written.len();
-                let values = if is_inline { vec![range.end + 1..word.end] } else { Vec::new() };
+                let values = is_inline.then(|| range.end + 1..word.end).into_iter().collect();
                 list.arguments.push(Argument { option: name.to_owned(), range, values, is_inline });
             } else if let Some(last) = list.arguments.last_mut().filter(|last| !last.is_inline) {
                 last.values.push(word.clone());

@@ -532,23 +532,24 @@ fn decode(raw: &str) -> Result<(String, Style), &'static str> {
                 text.push_str(inner);
                 rest = after;
             }
-            '"' => loop {
-                let Some(c) = rest.chars().next() else { break };
-                rest = &rest[c.len_utf8()..];
-                match c {
-                    '"' => break,
-                    '$' | '`' => return Err(EVALUATED),
-                    '\\' => match rest.chars().next() {
-                        Some('\n' | '\r') => return Err(CONTINUED),
-                        Some(escaped @ ('$' | '`' | '"' | '\\')) => {
-                            text.push(escaped);
-                            rest = &rest[1..];
-                        }
-                        _ => text.push('\\'),
-                    },
-                    c => text.push(c),
+            '"' => {
+                while let Some(c) = rest.chars().next() {
+                    rest = &rest[c.len_utf8()..];
+                    match c {
+                        '"' => break,
+                        '$' | '`' => return Err(EVALUATED),
+                        '\\' => match rest.chars().next() {
+                            Some('\n' | '\r') => return Err(CONTINUED),
+                            Some(escaped @ ('$' | '`' | '"' | '\\')) => {
+                                text.push(escaped);
+                                rest = &rest[1..];
+                            }
+                            _ => text.push('\\'),
+                        },
+                        c => text.push(c),
+                    }
                 }
-            },
+            }
             c => text.push(c),
         }
     }
