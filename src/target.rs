@@ -12,8 +12,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub mod config;
 pub mod json;
+pub mod lines;
 pub mod source;
+pub mod toml;
+pub mod yaml;
 
 use crate::diag::{At, Finding, Source, Span};
 use crate::expr::{EvalError, Evaluation, Expr, Language, Operand, Read, Type};
@@ -21,7 +25,8 @@ use crate::facts::units::show;
 use crate::plan::Plan;
 use crate::settings::SETTINGS;
 use crate::yaml::{Document, escape};
-use source::{KeyEntry, Recognition, TargetEntry, TargetFileEntry, WhenMissing};
+use config::{Config, KeyChange, TextError, same};
+use source::{Format, KeyEntry, Recognition, TargetEntry, TargetFileEntry, WhenMissing};
 
 /// A stack and its config files, compiled.
 #[derive(Debug)]
@@ -41,7 +46,12 @@ pub struct Target {
 pub struct TargetFile {
     /// Where it lies, relative to the root.
     pub path: String,
-    restore: Value,
+    /// How it is written.
+    pub format: Format,
+    // Variables that hold a list of arguments.
+    lists: BTreeSet<String>,
+    // What stands for a missing or broken file.
+    restore: Config,
     // Compiled when a file is checked against it; most runs have none.
     schema: Value,
     validator: OnceLock<Option<Validator>>,
@@ -50,7 +60,7 @@ pub struct TargetFile {
 
 #[derive(Debug)]
 struct Key {
-    // `a.b` as it is written in the target, and the keys that lead to it.
+    // `a.b` or `NAME.--option` as it is written in the target, and the keys that lead to it.
     name: String,
     path: Vec<String>,
     setting: String,
@@ -129,6 +139,8 @@ impl Status {
 pub struct FileEdit {
     /// Name relative to the root.
     pub file: String,
+    /// How it is written.
+    pub format: Format,
     /// What the file holds now; `None` when there is none.
     pub before: Option<String>,
     /// What it is to hold.
@@ -139,6 +151,16 @@ pub struct FileEdit {
     pub changes: Vec<Change>,
     /// What there is to say about the file.
     pub findings: Vec<Finding>,
+    // The text before, read; `None` when there is none.
+    present: Option<Config>,
+}
+
+impl FileEdit {
+    /// Where a key stands in the file as it is now, which messages name `shown`.
+    pub fn at(&self, shown: &str, key: &str) -> Option<At> {
+        let (line, column) = self.present.as_ref()?.position(&self.format.path(key).ok()?)?;
+        Some(At { file: shown.to_owned(), line, column })
+    }
 }
 
 impl Target {
@@ -188,24 +210,43 @@ impl KeyCompiler<'_> {
         let mut keys = Vec::new();
         let mut errors = Vec::new();
         for (name, key) in &entry.keys {
-            match self.key(name, key) {
-                Ok(key) => keys.push(key),
-                Err(findings) => errors.extend(findings),
+            match entry.format.path(name) {
+                Ok(path) => match self.key(name, path, key) {
+                    Ok(key) => keys.push(key),
+                    Err(findings) => errors.extend(findings),
+                },
+                Err(why) => errors.push(self.wrong(&format!("keys/{}", escape(name)), why)),
             }
         }
-        if !errors.is_empty() {
-            return Err(errors);
+        let lists: BTreeSet<String> = keys.iter().filter_map(|key| entry.format.list_of(&key.path)).collect();
+        for key in keys.iter().filter(|key| key.path.len() == 1 && lists.contains(&key.name)) {
+            let message = format!("`{}` holds a list of arguments, so it has no value of its own", key.name);
+            errors.push(self.wrong(&format!("keys/{}", escape(&key.name)), message));
         }
+        let restore = match entry.format.restored(&entry.restore, &lists) {
+            Ok(restore) if errors.is_empty() => restore,
+            Ok(_) => return Err(errors),
+            Err(why) => {
+                errors.push(self.wrong("restore", why));
+                return Err(errors);
+            }
+        };
         Ok(TargetFile {
             path: entry.path.clone(),
-            restore: entry.restore.clone(),
+            format: entry.format,
+            lists,
+            restore,
             schema: entry.schema.clone(),
             validator: OnceLock::new(),
             keys,
         })
     }
 
-    fn key(&self, name: &str, entry: &KeyEntry) -> Result<Key, Vec<Finding>> {
+    fn wrong(&self, key: &str, message: String) -> Finding {
+        Finding::error("policy-file", message).at(self.document.span(&format!("{}/{key}", self.pointer)), "")
+    }
+
+    fn key(&self, name: &str, path: Vec<String>, entry: &KeyEntry) -> Result<Key, Vec<Finding>> {
         let pointer = format!("{}/keys/{}", self.pointer, escape(name));
         if SETTINGS.find(&entry.setting).is_none() {
             let help = crate::diag::did_you_mean(&entry.setting, SETTINGS.iter().map(|spec| spec.name.as_str()));
@@ -235,7 +276,7 @@ impl KeyCompiler<'_> {
         };
         Ok(Key {
             name: name.to_owned(),
-            path: name.split('.').map(str::to_owned).collect(),
+            path,
             setting: entry.setting.clone(),
             value: entry.value.as_ref().map(|text| expr(text, "value")).transpose()?,
             at_least: bound(&entry.at_least, "at_least")?,
@@ -266,82 +307,87 @@ impl TargetFile {
         shown: &str,
     ) -> FileEdit {
         let mut findings = Vec::new();
-        let restored = match &before {
+        let present = before.as_deref().map(|text| Config::read(self.format, text, &self.lists));
+        let corrupt = |message: String, place| {
+            let help = "it is replaced by the default that comes with the target; `rollback` brings the old bytes back";
+            let text = before.as_deref().unwrap_or_default();
+            Finding::warning("config-corrupt", message).at(span_of(shown, text, place), "").help(help)
+        };
+        let usable = match present {
             None if !required => {
                 return FileEdit {
                     file: self.path.clone(),
+                    format: self.format,
                     before,
                     after: String::new(),
                     restored: false,
                     changes: Vec::new(),
                     findings,
+                    present: None,
                 };
             }
             None => {
                 let message =
                     format!("`{shown}` is missing and is written from the default that comes with the target");
                 findings.push(Finding::warning("config-default-restored", message));
-                Some(pretty(&self.restore))
+                None
             }
-            Some(text) => match json::parse(text) {
-                Ok(value) if value.is_object() => None,
-                Ok(_) => {
-                    let message = format!("`{shown}` holds no sections, so the stack cannot use it");
-                    let help = "it is replaced by the default that comes with the target; `rollback` brings the old bytes back";
-                    findings.push(
-                        Finding::warning("config-corrupt", message).at(span_of(shown, text, (1, 1)), "").help(help),
-                    );
-                    Some(pretty(&self.restore))
-                }
-                Err(error) => {
-                    let message = format!("`{shown}` is not JSON: {}", error.message);
-                    let finding = Finding::warning("config-corrupt", message)
-                        .at(span_of(shown, text, (error.line, error.column)), "");
-                    let help = "it is replaced by the default that comes with the target; `rollback` brings the old bytes back";
-                    findings.push(finding.help(help));
-                    Some(pretty(&self.restore))
-                }
-            },
-        };
-        let text = restored.as_deref().or(before.as_deref()).unwrap_or_default();
-        let present = json::parse(text).unwrap_or_default();
-        let (changes, edits) = self.keys(plan, evaluation, &present, &mut findings);
-        self.disagreements(shown, text, &present, &mut findings);
-        let after = match json::edit(text, &edits) {
-            Ok(after) => after,
-            Err(error) => {
-                let finding = Finding::error("config-invalid", format!("`{shown}`: {}", error.message));
-                findings.push(finding.at(span_of(shown, text, (error.line, error.column)), ""));
-                text.to_owned()
+            Some(Ok(config)) if config.value().is_object() => Some(config),
+            Some(Ok(_)) => {
+                findings.push(corrupt(format!("`{shown}` holds no sections, so the stack cannot use it"), (1, 1)));
+                None
+            }
+            Some(Err(error)) => {
+                let message = format!("`{shown}` is not {}: {}", self.format.name(), error.message);
+                findings.push(corrupt(message, (error.line, error.column)));
+                None
             }
         };
-        self.validate(shown, &after, &edits, &mut findings);
-        FileEdit { file: self.path.clone(), before, after, restored: restored.is_some(), changes, findings }
+        let restored = usable.is_none();
+        let present = usable.unwrap_or_else(|| self.restore.clone());
+        let mut config = present.clone();
+        let (changes, edited) = self.keys(plan, evaluation, &present, &mut config, shown, &mut findings);
+        self.disagreements(shown, &present, &mut findings);
+        self.validate(shown, &config, &edited, &mut findings);
+        FileEdit {
+            file: self.path.clone(),
+            format: self.format,
+            before,
+            after: config.text(),
+            restored,
+            changes,
+            findings,
+            present: (!restored).then_some(present),
+        }
     }
 
+    // What becomes of each setting; `config` gets the new values, and the paths that did are given back.
     fn keys(
         &self,
         plan: &Plan,
         evaluation: &Evaluation<'_>,
-        present: &Value,
+        present: &Config,
+        config: &mut Config,
+        shown: &str,
         findings: &mut Vec<Finding>,
-    ) -> (Vec<Change>, Vec<json::KeyChange>) {
+    ) -> (Vec<Change>, Vec<Vec<String>>) {
         let mut changes = Vec::new();
-        let mut edits = Vec::new();
+        let mut edited = Vec::new();
         let mut expressed = BTreeSet::new();
+        let not_expressible = |key: &Key, why: String| Change {
+            setting: key.setting.clone(),
+            key: Some(key.name.clone()),
+            from: present.get(&key.path).cloned(),
+            to: None,
+            status: Status::NotExpressible,
+            why: Some(why),
+        };
         for key in &self.keys {
             let Some(setting) = plan.settings.get(&key.setting) else { continue };
             let wanted = match key.wanted(&setting.value, evaluation) {
                 Ok(wanted) => wanted,
                 Err(EvalError::Unknown(name)) => {
-                    changes.push(Change {
-                        setting: key.setting.clone(),
-                        key: Some(key.name.clone()),
-                        from: json::get(present, &key.path).cloned(),
-                        to: None,
-                        status: Status::NotExpressible,
-                        why: Some(format!("`{name}` is unknown")),
-                    });
+                    changes.push(not_expressible(key, format!("`{name}` is unknown")));
                     continue;
                 }
                 Err(EvalError::Failed { message, .. }) => {
@@ -352,25 +398,41 @@ impl TargetFile {
                     continue;
                 }
             };
-            let from = json::get(present, &key.path).cloned();
+            if let Some(error) = present.unclear(&key.path) {
+                findings.push(refusal(key, shown, present, error));
+                changes.push(not_expressible(key, error.message.clone()));
+                continue;
+            }
+            let from = present.held(&key.path, &wanted.value);
             if from.is_none() && !key.may_be_added(present) {
                 continue;
             }
             expressed.extend(key.settings());
-            let equal = from.as_ref().is_some_and(|from| same(from, &wanted.value));
+            let equal = from.as_ref().is_some_and(|from| present.same(from, &wanted.value));
+            if !equal {
+                let change = KeyChange { path: key.path.clone(), value: wanted.value.clone() };
+                if let Err(error) = config.set(&change) {
+                    findings.push(refusal(key, shown, config, &error));
+                    changes.push(not_expressible(key, error.message));
+                    continue;
+                }
+                edited.push(change.path);
+            }
             let status = match (&wanted.clamped, equal) {
                 (Some(_), _) => Status::Clamped,
                 (None, true) => Status::NoOp,
                 (None, false) => Status::Applied,
             };
-            if !equal {
-                edits.push(json::KeyChange { path: key.path.clone(), value: wanted.value.clone() });
-            }
+            // What is read as the same number keeps its spelling.
+            let to = match &from {
+                Some(from @ Value::String(_)) if equal => from.clone(),
+                _ => present.spelt(&key.path, &wanted.value),
+            };
             changes.push(Change {
                 setting: key.setting.clone(),
                 key: Some(key.name.clone()),
                 from,
-                to: Some(wanted.value),
+                to: Some(to),
                 status,
                 why: wanted.clamped.or_else(|| key.why.clone().filter(|_| !equal)),
             });
@@ -390,18 +452,18 @@ impl TargetFile {
             });
         }
         changes.sort_by(|a, b| (&a.setting, &a.key).cmp(&(&b.setting, &b.key)));
-        (changes, edits)
+        (changes, edited)
     }
 
     // Keys that carry one setting in the same way, and hold different values now.
-    fn disagreements(&self, shown: &str, text: &str, present: &Value, findings: &mut Vec<Finding>) {
+    fn disagreements(&self, shown: &str, present: &Config, findings: &mut Vec<Finding>) {
         let mut groups: BTreeMap<(&str, Option<&str>), Vec<&Key>> = BTreeMap::new();
         for key in &self.keys {
             groups.entry((&key.setting, key.value.as_ref().map(Expr::text))).or_default().push(key);
         }
         for ((setting, _), keys) in groups {
             let held: Vec<(&Key, &Value)> =
-                keys.into_iter().filter_map(|key| Some((key, json::get(present, &key.path)?))).collect();
+                keys.into_iter().filter_map(|key| Some((key, present.get(&key.path)?))).collect();
             let Some(((first, value), others)) = held.split_first() else { continue };
             if let Some((other, different)) = others.iter().find(|(_, other)| !same(value, other)) {
                 let message = format!(
@@ -410,9 +472,11 @@ impl TargetFile {
                 );
                 let mut finding = Finding::warning("config-disagreed", message);
                 for (key, value) in [(first, value), (other, different)] {
-                    if let Some(position) = json::position(text, &key.path) {
-                        finding = finding
-                            .at(span_of(shown, text, position), format!("`{}` is {}", key.name, show(value, None)));
+                    if let Some(position) = present.position(&key.path) {
+                        finding = finding.at(
+                            span_of(shown, &present.text(), position),
+                            format!("`{}` is {}", key.name, show(value, None)),
+                        );
                     }
                 }
                 findings.push(finding.help("both get the planned value"));
@@ -421,21 +485,24 @@ impl TargetFile {
     }
 
     // No value of ours may break the stack's own schema; what was broken before is said, and left alone.
-    fn validate(&self, shown: &str, after: &str, edits: &[json::KeyChange], findings: &mut Vec<Finding>) {
-        let Ok(value) = json::parse(after) else { return };
+    fn validate(&self, shown: &str, config: &Config, edited: &[Vec<String>], findings: &mut Vec<Finding>) {
         let validator = self.validator.get_or_init(|| jsonschema::validator_for(&self.schema).ok());
         let Some(validator) = validator else {
             let message = format!("the schema of `{}` in the target is not a JSON Schema", self.path);
             findings.push(Finding::error("config-invalid", message));
             return;
         };
-        for error in validator.iter_errors(&value) {
+        let path_of = |error: &jsonschema::ValidationError<'_>| -> Vec<String> {
             let pointer = error.instance_path().to_string();
-            let path: Vec<String> =
-                pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect();
-            let ours = edits.iter().any(|edit| edit.path == path);
+            pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect()
+        };
+        let value = config.checked(|value| validator.iter_errors(value).map(|error| path_of(&error)).collect());
+        let after = config.text();
+        for error in validator.iter_errors(&value) {
+            let path = path_of(&error);
+            let ours = edited.contains(&path);
             let message = format!("`{}` in `{shown}`: {error}", path.join("."));
-            let position = json::position(after, &path).unwrap_or((1, 1));
+            let position = config.position(&path).unwrap_or((1, 1));
             let (finding, help) = match ours {
                 true => (
                     Finding::error("config-invalid", message),
@@ -445,7 +512,7 @@ impl TargetFile {
                     (Finding::warning("config-invalid", message), "the value was there before and is left as it is")
                 }
             };
-            findings.push(finding.at(span_of(shown, after, position), "").help(help));
+            findings.push(finding.at(span_of(shown, &after, position), "").help(help));
         }
     }
 }
@@ -488,23 +555,23 @@ impl Key {
         Ok(Wanted { value: moved, clamped: Some(why) })
     }
 
-    fn may_be_added(&self, present: &Value) -> bool {
+    fn may_be_added(&self, present: &Config) -> bool {
         match self.when_missing {
             WhenMissing::Skip => false,
             WhenMissing::Add => true,
             WhenMissing::AddToSection => {
                 let section = &self.path[..self.path.len() - 1];
-                json::get(present, section).is_some_and(Value::is_object)
+                present.get(section).is_some_and(Value::is_object)
             }
         }
     }
 }
 
-/// Where a position of a config file is.
-pub fn at_key(shown: &str, text: &str, key: &str) -> Option<At> {
-    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-    let (line, column) = json::position(text, &path)?;
-    Some(At { file: shown.to_owned(), line, column })
+// A key that is not edited, and why.
+fn refusal(key: &Key, shown: &str, config: &Config, error: &TextError) -> Finding {
+    let message = format!("`{}` in `{shown}` is not set: {}", key.name, error.message);
+    let place = span_of(shown, &config.text(), (error.line, error.column));
+    Finding::error(error.fault.code(), message).at(place, "").maybe_help(error.fault.help().map(str::to_owned))
 }
 
 fn span_of(shown: &str, text: &str, (line, column): (usize, usize)) -> Span {
@@ -514,20 +581,4 @@ fn span_of(shown: &str, text: &str, (line, column): (usize, usize)) -> Span {
     let start = line_start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(i, _)| i);
     let length = text[start..].find([',', '\n', '}']).unwrap_or(text.len() - start);
     Span { source, range: start..start + length }
-}
-
-fn pretty(value: &Value) -> String {
-    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
-    text.push('\n');
-    text
-}
-
-fn same(a: &Value, b: &Value) -> bool {
-    match (a.as_f64(), b.as_f64()) {
-        (Some(x), Some(y)) => x == y,
-        _ => match (a.as_array(), b.as_array()) {
-            (Some(x), Some(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),
-            _ => a == b,
-        },
-    }
 }

@@ -37,3 +37,8 @@ fn facts_files() {
 fn checkpoints() {
     replay("checkpoint", entry::checkpoint);
 }
+
+#[test]
+fn config_files() {
+    replay("config", entry::config);
+}

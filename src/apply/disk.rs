@@ -69,11 +69,18 @@ pub(super) fn open(place: &Place) -> Result<Option<File>, ApplyError> {
     }
 }
 
+/// Larger files are not read: no config is, nor anything that this module writes.
+const MAX_FILE: u64 = 16 << 20;
+
 /// The bytes of a file; `None` when there is none.
 pub(super) fn read(place: &Place) -> Result<Option<Vec<u8>>, ApplyError> {
-    let Some(mut file) = open(place)? else { return Ok(None) };
+    let Some(file) = open(place)? else { return Ok(None) };
+    let failed = |error| io_error("read", &place.path, error);
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).map_err(|error| io_error("read", &place.path, error))?;
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(failed(io::Error::other(format!("it is larger than {} MiB", MAX_FILE >> 20))));
+    }
     Ok(Some(bytes))
 }
 
@@ -206,8 +213,8 @@ fn open_dir(place: &Place) -> io::Result<cap_std::fs::Dir> {
 /// Removes a directory that holds files only; fine when there is none.
 pub(super) fn remove_dir_of_files(place: &Place) -> Result<(), ApplyError> {
     let names = names(place)?;
-    let Ok(folder) = open_dir(place) else { return Ok(()) };
-    let folder = Arc::new(folder);
+    let opened = unless_missing(open_dir(place)).map_err(|error| io_error("open", &place.path, error))?;
+    let Some(folder) = opened.map(Arc::new) else { return Ok(()) };
     for name in names {
         let (path, relative) = (place.path.join(&name), format!("{}/{name}", place.relative));
         remove_file(&Place { folder: folder.clone(), name, relative, path })?;

@@ -166,9 +166,10 @@ impl From<ApplyError> for CliError {
                 Exit::Refused,
                 Some("give the installation a file of its own: copy it, and move the copy over this name"),
             ),
-            ApplyError::NotKept { .. } => {
-                (Exit::Refused, Some("run it as the owner of the file, or as root; nothing was written"))
-            }
+            ApplyError::NotKept { .. } => (
+                Exit::Failed,
+                Some("where that is not allowed, run it as the owner of the file, or as root; nothing was written"),
+            ),
             ApplyError::NoSuchApply { .. } => (Exit::Usage, Some("`wan22-policy history` lists the applies")),
             ApplyError::Io { path, error, .. } if is_held(path, error) => {
                 (Exit::Failed, Some("the file is open in another program; close it, and try again"))

@@ -15,7 +15,7 @@ use crate::facts::Facts;
 use crate::plan::Setting;
 use crate::report::json::{self, APPLY, ApplyCommand, ApplyReport, Drift, FileStatus};
 use crate::report::{findings, human};
-use crate::target::{Change, FileEdit, at_key};
+use crate::target::{Change, FileEdit};
 
 /// Compare an installation with what the last apply would write now, and name every key that differs
 ///
@@ -97,10 +97,9 @@ impl Verify {
 
 fn drift(edit: &FileEdit, answer: &Answer, installation: &Installation<'_>) -> Vec<Drift> {
     // In a file that is gone or broken no key holds anything.
-    let text = edit.before.as_deref().filter(|_| !edit.restored);
     let one = |change: &Change| {
         let (key, expected) = (change.key.clone()?, change.to.clone()?);
-        let at = text.and_then(|text| at_key(&installation.shown(&edit.file), text, &key));
+        let at = edit.at(&installation.shown(&edit.file), &key);
         let policy = answer.plan.settings.get(&change.setting).and_then(|setting: &Setting| setting.policy.as_ref());
         (change.is_due() || edit.restored).then(|| Drift {
             file: edit.file.clone(),

@@ -36,6 +36,7 @@ pub const CODES: &[CodeInfo] = &[
     code("config-default-restored", Severity::Warning, "The target file is missing and was written from the shipped default."),
     code("config-disagreed", Severity::Warning, "Two keys that mean the same setting held different values. Both now hold the planned one."),
     code("config-invalid", Severity::Error, "The target file would not satisfy the stack's own schema after the change, so nothing is written. Correct what the message names in the file, or the key's `value`, `at_least` and `at_most` in the target."),
+    code("config-not-edited", Severity::Error, "A key of the target file is written in a way that is not edited: it stands twice, is evaluated by what reads the file (`$(…)`, `%NAME%`), goes over several lines, shares its value with another key (a YAML anchor), or stands where it cannot be told whether it counts. Nothing is written. Write it as one plain value, or set it by hand and allow the code."),
     code("contradicting-limits", Severity::Error, "The limits on a setting leave no value. Both are named; one of them has to give way."),
     code("driver-missing", Severity::Note, "No NVIDIA driver answers. Everything that only the driver knows is unknown."),
     code("duplicate-data", Severity::Error, "Two files of one layer define a data table of the same name. Rename one, or move it to a higher layer to replace the other."),
@@ -91,6 +92,7 @@ pub const CODES: &[CodeInfo] = &[
     code("untrusted-policy", Severity::Error, "The program runs as root and a policy file can be written by others. Fix its owner and mode."),
     code("untrusted-target", Severity::Error, "A policy directory brings a target, and targets name files to write. Add `--allow-targets` when you trust it."),
     code("unused-allow", Severity::Warning, "A file accepts a finding that nothing in it gives any more. Remove the line under `allow:`."),
+    code("value-not-writable", Severity::Error, "A value has no spelling in the format of the target file that is read back exactly, or could be run by what reads the file, such as a quote or `&` in a batch file. Nothing is written. Correct the key's `value` in the target."),
     code("volatile-fact-in-setting", Severity::Error, "A setting rests on a fact that changes from minute to minute, so a second apply could change it. Use a stable fact; volatile ones are for checks."),
     code("yaml-syntax", Severity::Error, "The file is not YAML, or uses a part of YAML that is refused here: tags, merge keys, several documents, too many values."),
 ];

@@ -6,6 +6,7 @@
 //! the files of the stacks: strict JSON, and also `NaN`, `Infinity` and half surrogate pairs.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -14,25 +15,23 @@ use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 use serde_json::{Map, Number, Value};
 
-/// Why a text is not JSON, or why a key cannot be set in it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
-pub struct JsonError {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1; a byte order mark does not count.
-    pub column: usize,
-    /// What is wrong, lower case.
-    pub message: String,
-}
+use super::config::{self, Fault, KeyChange, Syntax, TextError, Tree, line_and_column};
 
-/// One key to set.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeyChange {
-    /// The keys that lead to the value, from the outermost; not empty. They lead through objects only.
-    pub path: Vec<String>,
-    /// What the key is to hold.
-    pub value: Value,
+/// JSON as Python's `json` reads it.
+pub struct Json;
+
+impl Syntax for Json {
+    fn read(&self, text: &str, _: &BTreeSet<String>) -> Result<Tree, TextError> {
+        Ok(Tree { value: parse(text)?, unclear: Vec::new() })
+    }
+
+    fn set(&self, text: &str, _: &BTreeSet<String>, change: &KeyChange) -> Result<String, TextError> {
+        edit(text, std::slice::from_ref(change))
+    }
+
+    fn position(&self, text: &str, _: &BTreeSet<String>, path: &[String]) -> Option<(usize, usize)> {
+        position(text, path)
+    }
 }
 
 /// Reads a text as Python's `json.load` does.
@@ -42,7 +41,7 @@ pub struct KeyChange {
 ///
 /// # Errors
 /// The first place where the text is not JSON: also at comments and trailing commas, which the stack could not read either.
-pub fn parse(text: &str) -> Result<Value, JsonError> {
+pub fn parse(text: &str) -> Result<Value, TextError> {
     let (_, body) = split_bom(text);
     let body = readable(body);
     Ok(to_value(&read(&body)?))
@@ -55,7 +54,7 @@ pub fn parse(text: &str) -> Result<Value, JsonError> {
 ///
 /// # Errors
 /// When the text is not JSON, or a path is empty or leads through something that is not an object.
-pub fn edit(text: &str, changes: &[KeyChange]) -> Result<String, JsonError> {
+pub fn edit(text: &str, changes: &[KeyChange]) -> Result<String, TextError> {
     let (bom, body) = split_bom(text);
     let mut body = body.to_owned();
     // One change at a time, each on a fresh tree: ranges stay right, and a config file is read in microseconds.
@@ -73,11 +72,6 @@ pub fn edit(text: &str, changes: &[KeyChange]) -> Result<String, JsonError> {
         read(&readable(&body))?;
     }
     Ok(format!("{bom}{body}"))
-}
-
-/// The value that a path of keys leads to; `None` when a key is missing or something on the way is not an object.
-pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, key| value.as_object()?.get(key))
 }
 
 /// Line and column, both from 1 and the column in characters, where the value at a path begins.
@@ -101,15 +95,8 @@ fn split_bom(text: &str) -> (&str, &str) {
     }
 }
 
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset)];
-    let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-fn error_at(text: &str, offset: usize, message: impl Into<String>) -> JsonError {
-    let (line, column) = line_and_column(text, offset);
-    JsonError { line, column, message: message.into() }
+fn error_at(text: &str, offset: usize, message: impl Into<String>) -> TextError {
+    config::error_at(text, offset, Fault::Broken, message)
 }
 
 // The text as the parser can read it: half surrogate pairs, which Python reads and a Rust string cannot hold, are replaced
@@ -135,7 +122,7 @@ fn readable(text: &str) -> Cow<'_, str> {
 }
 
 // The tree of a text that Python would read; ranges count in bytes of the text.
-fn read(text: &str) -> Result<ast::Value<'_>, JsonError> {
+fn read(text: &str) -> Result<ast::Value<'_>, TextError> {
     let options = ParseOptions {
         allow_comments: false,
         allow_loose_object_property_names: false,
@@ -353,7 +340,7 @@ struct Editor<'a> {
 
 impl<'a> Editor<'a> {
     // The one replacement that a change comes to; `None` when the key already holds the value.
-    fn splice(&self, change: &KeyChange) -> Result<Option<(Range<usize>, String)>, JsonError> {
+    fn splice(&self, change: &KeyChange) -> Result<Option<(Range<usize>, String)>, TextError> {
         let mut node = self.root;
         let mut parents: Vec<&Object> = Vec::new();
         for (depth, key) in change.path.iter().enumerate() {
@@ -364,7 +351,7 @@ impl<'a> Editor<'a> {
                     kind(node),
                     change.path[depth]
                 );
-                return Err(error_at(self.text, node.start(), message));
+                return Err(config::error_at(self.text, node.start(), Fault::Path, message));
             };
             match effective(object, key) {
                 Some(property) => {
@@ -380,7 +367,7 @@ impl<'a> Editor<'a> {
             }
         }
         let Some(object) = parents.last() else {
-            return Err(error_at(self.text, 0, "a change names no key"));
+            return Err(config::error_at(self.text, 0, Fault::Path, "a change names no key"));
         };
         if same(node, &change.value) {
             return Ok(None);

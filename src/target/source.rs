@@ -45,12 +45,25 @@ pub struct Mentions {
     pub at_least: usize,
 }
 
-/// The format of a config file.
+/// The format of a config file. Files are edited in place: whatever is not a key of the target keeps its bytes.
+///
+/// In JSON, TOML and YAML a key is a dotted path: `vae.tile`. In the others it is a variable, `NAME`, or an option in a variable
+/// that holds a list of arguments, `NAME.--reserve-vram`; there every value is a text, which the schema may call a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// JSON as Python's `json` reads it.
     Json,
+    /// TOML.
+    Toml,
+    /// YAML as PyYAML reads it; no value that an anchor, alias, tag, merge key or second document bears on is edited.
+    Yaml,
+    /// A `.env` file: `NAME=value`, written so that `sh`, python-dotenv and docker compose read it alike.
+    Env,
+    /// A shell script with lines `NAME=value` or `export NAME=value` at its top level.
+    Shell,
+    /// A batch file with lines `set NAME=value` or `set "NAME=value"` outside of blocks; names are in capitals.
+    Batch,
 }
 
 /// One config file.
@@ -63,9 +76,9 @@ pub struct TargetFileEntry {
     pub format: Format,
     /// The stack's own schema of the file (JSON Schema), inline; what violates it is never written.
     pub schema: Value,
-    /// What the file holds when it is missing or broken.
+    /// What the file holds when it is missing or broken: a tree for JSON, the file's text for the other formats.
     pub restore: Value,
-    /// Which key takes which value, by the dotted path of the key.
+    /// Which key takes which value, by the dotted path of the key, or by `NAME` and `NAME.--option`.
     pub keys: IndexMap<String, KeyEntry>,
 }
 

@@ -47,6 +47,8 @@ pub enum Kind {
     /// Changes a mode, an owner, times, extended attributes.
     Attributes,
     Lock,
+    /// Becomes another program.
+    Run,
 }
 
 impl Kind {
@@ -163,6 +165,8 @@ const CALLS: &[Row] = &[
     (libc::SYS_removexattr, "removexattr", Kind::Attributes, &[Named(0)]),
     (libc::SYS_lremovexattr, "lremovexattr", Kind::Attributes, &[Named(0)]),
     (libc::SYS_fremovexattr, "fremovexattr", Kind::Attributes, &[Descriptor(0)]),
+    (libc::SYS_execve, "execve", Kind::Run, &[Named(0)]),
+    (libc::SYS_execveat, "execveat", Kind::Run, &[Directory(0, 1)]),
     (libc::SYS_flock, "flock", Kind::Lock, &[Descriptor(0)]),
     (libc::SYS_fcntl, "fcntl", Kind::Lock, &[Descriptor(0)]),
     (libc::SYS_statx, "statx", Kind::Look, &[Directory(0, 1)]),

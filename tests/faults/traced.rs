@@ -367,7 +367,7 @@ fn errors(call: &Call) -> Vec<Errno> {
     match call.kind {
         Kind::Look | Kind::Open => vec![Errno::EIO, Errno::EACCES],
         Kind::Create | Kind::Name => vec![Errno::EACCES, Errno::EROFS, Errno::ENOSPC, Errno::EIO],
-        Kind::Read | Kind::Sync => vec![Errno::EIO],
+        Kind::Read | Kind::Sync | Kind::Run => vec![Errno::EIO],
         Kind::Write => vec![Errno::ENOSPC, Errno::EIO],
         Kind::Attributes => vec![Errno::EIO, Errno::EROFS, Errno::EACCES, Errno::ENOSPC],
         Kind::Lock => vec![Errno::EIO],

@@ -1,7 +1,7 @@
 //! What is fuzzed: each function takes any bytes, and must neither panic nor break what it says.
 #![allow(clippy::expect_used, reason = "a panic is what is looked for")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
@@ -16,6 +16,8 @@ use wan22_policy::lint::lint;
 use wan22_policy::policy::{LoadError, LoadOptions, What, compile, load, table};
 use wan22_policy::report::findings::render;
 use wan22_policy::report::paint::Paint;
+use wan22_policy::target::config::{Config, KeyChange};
+use wan22_policy::target::source::Format;
 use wan22_policy::yaml;
 
 static TABLE: LazyLock<Value> = LazyLock::new(|| {
@@ -98,6 +100,33 @@ pub fn checkpoint(bytes: &[u8]) {
         assert!(index.tensors().all(|(_, shard)| shard < index.shards().len()));
         assert!(index.shards().iter().all(|shard| !shard.contains(['/', '\\'])));
         std::hint::black_box(index.total_size());
+    }
+}
+
+/// A config file, in the format that the first byte names, and a key set in it: the second line, up to `=`, and what follows.
+pub fn config(bytes: &[u8]) {
+    const FORMATS: [Format; 6] = [Format::Json, Format::Toml, Format::Yaml, Format::Env, Format::Shell, Format::Batch];
+    let Some((first, rest)) = bytes.split_first() else { return };
+    let format = FORMATS[usize::from(*first) % FORMATS.len()];
+    let text = String::from_utf8_lossy(rest);
+    let Some((line, text)) = text.trim_start_matches('\n').split_once('\n') else { return };
+    let (name, value) = line.split_once('=').unwrap_or((line, "x"));
+    let Ok(path) = format.path(name) else { return };
+    let lists: BTreeSet<String> = format.list_of(&path).into_iter().collect();
+    let Ok(mut config) = Config::read(format, text, &lists) else { return };
+    assert_eq!(config.text(), text, "{format:?}");
+    std::hint::black_box(config.position(&path));
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    let change = KeyChange { path, value };
+    match config.set(&change) {
+        Err(_) => assert_eq!(config.text(), text, "{format:?}: refused and changed"),
+        Ok(()) => {
+            let after = config.text();
+            let held = config.held(&change.path, &change.value).expect("a key that was set is there");
+            assert!(config.same(&held, &config.spelt(&change.path, &change.value)), "{format:?}: {held}");
+            config.set(&change).expect("what was set can be set again");
+            assert_eq!(config.text(), after, "{format:?}: setting it again changed something");
+        }
     }
 }
 

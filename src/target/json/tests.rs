@@ -1,5 +1,6 @@
 //! Edits of every kind of file, and what holds for any file and any change.
 
+use super::config::get;
 use super::*;
 use proptest::prelude::*;
 use serde_json::json;

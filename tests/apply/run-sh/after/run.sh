@@ -1,0 +1,14 @@
+#!/bin/sh
+# Starts the UI.
+#export COMMANDLINE_ARGS="--highvram"
+
+# VRAM that the desktop keeps
+export COMMANDLINE_ARGS="--listen --reserve-vram 0.39 --output-directory \"my videos\""
+WAN_DTYPE=bf16   # slow
+export OMP_NUM_THREADS=48
+cd "$(dirname "$0")" || exit 1
+if [ -f venv/bin/activate ]; then
+    . venv/bin/activate
+    EXTRA=$(cat extra.txt)
+fi
+exec python main.py $COMMANDLINE_ARGS $EXTRA "$@"
