@@ -77,14 +77,14 @@ impl Root {
         &self.path
     }
 
-    /// Whether there is a file or folder of this name, and it lies below the root.
+    /// Whether there is a file or folder of this name, be it a link that leads elsewhere.
     ///
     /// # Errors
     /// When that cannot be found out.
     pub fn has(&self, file: &str) -> Result<bool, ApplyError> {
         match self.resolve(file) {
             Ok(place) => Ok(disk::found(&place)?.is_some()),
-            Err(ApplyError::NotAFile { .. }) => Ok(true),
+            Err(ApplyError::NotAFile { .. } | ApplyError::OutsideRoot { .. }) => Ok(true),
             Err(error @ ApplyError::Io { .. }) => Err(error),
             Err(_) => Ok(false),
         }

@@ -89,7 +89,7 @@ pub const CODES: &[CodeInfo] = &[
     code("unknown-setting", Severity::Error, "The name is not declared in `schemas/settings.schema.json`. `docs/settings.md` lists the settings."),
     code("unreachable-branch", Severity::Warning, "A branch of an `if` is never taken, because an earlier one is taken first or its condition cannot hold. Ask for the larger number first."),
     code("unread-policy-file", Severity::Warning, "A file in a policy directory is not read, because its name does not begin with two digits and a dash, or does not end in `.yaml`."),
-    code("untrusted-policy", Severity::Error, "The program runs as root and a policy file can be written by others. Fix its owner and mode."),
+    code("untrusted-policy", Severity::Error, "The program runs as root and a policy file can be written by others: fix its owner and mode. Or a file of a folder that `--policies` names is a link that leads out of it: put the file itself there."),
     code("untrusted-target", Severity::Error, "A policy directory brings a target, and targets name files to write. Add `--allow-targets` when you trust it."),
     code("unused-allow", Severity::Warning, "A file accepts a finding that nothing in it gives any more. Remove the line under `allow:`."),
     code("value-not-writable", Severity::Error, "A value has no spelling in the format of the target file that is read back exactly, or could be run by what reads the file, such as a quote or `&` in a batch file. Nothing is written. Correct the key's `value` in the target."),

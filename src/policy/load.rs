@@ -106,8 +106,10 @@ pub fn load(options: &LoadOptions) -> Result<(Vec<LoadedFile>, Vec<Finding>), Lo
     let mut findings = Vec::new();
     built_in(&BUILT_IN, &mut found);
     let site = options.site.then(site_directories).unwrap_or_default();
-    for directory in site.iter().filter(|d| d.is_dir()).chain(&options.directories) {
-        read_directory(directory, &mut found, &mut findings)?;
+    // What the system's owner and the user link to from their own folders is their matter.
+    let site = site.iter().filter(|folder| folder.is_dir()).map(|folder| (folder, true));
+    for (folder, may_link) in site.chain(options.directories.iter().map(|folder| (folder, false))) {
+        read_directory(folder, may_link, &mut found, &mut findings)?;
     }
     for (name, text) in options.texts.iter().filter(|(name, _)| layer_of(name).is_some()) {
         found.insert(name.clone(), Found { shown: text.name.clone(), text: text.clone(), built_in: false });
@@ -205,6 +207,7 @@ fn site_directories() -> Vec<PathBuf> {
 
 fn read_directory(
     root: &Path,
+    may_link: bool,
     found: &mut BTreeMap<String, Found>,
     findings: &mut Vec<Finding>,
 ) -> Result<(), LoadError> {
@@ -232,6 +235,12 @@ fn read_directory(
                 }
                 continue;
             }
+            if !may_link && leads_out(&path, root) {
+                let message = format!("`{}` is a link that leads out of its folder", path.display());
+                let help = "put the file itself there, or name the folder that it lies in with --policies too";
+                findings.push(Finding::error("untrusted-policy", message).help(help));
+                continue;
+            }
             let text = read_trusted(&path, findings)?;
             let shown = path.display().to_string();
             let text = Source::new(shown.clone(), text);
@@ -239,6 +248,12 @@ fn read_directory(
         }
     }
     Ok(())
+}
+
+// What a stranger's folder links to is none of its files, and an error would show a line of it. `/dev/null` masks.
+fn leads_out(path: &Path, root: &Path) -> bool {
+    let is_within = |real: &Path| fs::canonicalize(root).is_ok_and(|root| real.starts_with(root));
+    fs::canonicalize(path).is_ok_and(|real| real != Path::new("/dev/null") && !is_within(&real))
 }
 
 // A link to `/dev/null` reads as an empty text, which masks.

@@ -49,7 +49,8 @@ impl World {
     fn command(&self, command: &str) -> Command {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "ulimit -d 262144; ulimit -t 60; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wan22-policy")]);
-        shell.arg(command).current_dir(self.0.path());
+        // Where cargo has the loader look first.
+        shell.arg(command).current_dir(self.0.path()).env_remove("LD_LIBRARY_PATH");
         let asked: &[&str] = match command {
             "rollback" | "history" => &["--root", "stack"],
             "check" => &["--policies", "policies", "--allow-targets", "--no-site"],
@@ -163,6 +164,10 @@ const PLACES: &[Input] = &[
     }),
     ("a stream of Windows", |w| w.write("policies/85-x.yaml", target("\"config.json:x\"", "{ files: [config.json] }"))),
     ("a policy file that is a link", |w| symlink("../outside/secret.json", w.path("policies/85-x.yaml")).unwrap()),
+    ("a folder of policies that is a link", |w| {
+        w.write("outside-too/85-x.yaml", SECRET);
+        symlink("../outside-too", w.path("policies/more")).unwrap();
+    }),
     ("a config that is a link out", |w| {
         fs::remove_file(w.path("stack/config.json")).unwrap();
         symlink("../outside/secret.json", w.path("stack/config.json")).unwrap();
