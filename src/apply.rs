@@ -32,9 +32,9 @@
 //!
 //! # Places
 //!
-//! Every file is reached from the opened root, folder by folder and through no link ([`root`]), so a folder that somebody
+//! Every file is reached from the opened root, folder by folder and through no link (`root.rs`), so a folder that somebody
 //! replaces by a link in mid-run is an error and leads nowhere. A new file gets the owner, mode, access control list and
-//! extended attributes of the one whose place it takes ([`attributes`]), or is not put there. A file of several names (hard
+//! extended attributes of the one whose place it takes (`attributes.rs`), or is not put there. A file of several names (hard
 //! links) is refused, because the other names would keep the old bytes.
 
 use std::collections::BTreeMap;
