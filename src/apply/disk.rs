@@ -219,6 +219,8 @@ pub(super) fn remove_dir_of_files(place: &Place) -> Result<(), ApplyError> {
         let (path, relative) = (place.path.join(&name), format!("{}/{name}", place.relative));
         remove_file(&Place { folder: folder.clone(), name, relative, path })?;
     }
+    // Windows removes no folder that is open.
+    drop(folder);
     step("remove", &place.path)?;
     let removed = unless_missing(place.folder.remove_dir(&place.name));
     removed.map(drop).map_err(|error| io_error("remove", &place.path, error))
