@@ -346,6 +346,10 @@ fn kills(calls: &[Call]) -> Vec<Fault> {
 fn faults(calls: &[Call]) -> Vec<Fault> {
     let mut faults = kills(calls);
     for (number, call) in calls.iter().enumerate() {
+        // Calls that only look are most of them.
+        if matches!(call.kind, Kind::Look | Kind::Open) && number % 3 != 0 && !all() {
+            continue;
+        }
         let errors = errors(call);
         let chosen = if all() { errors.clone() } else { vec![errors[number % errors.len()]] };
         let mut acts: Vec<Act> = chosen.into_iter().map(Act::Fail).collect();
