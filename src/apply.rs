@@ -44,6 +44,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+#[cfg(windows)]
+mod access;
 mod attributes;
 mod disk;
 mod error;
@@ -51,6 +53,7 @@ mod history;
 mod journal;
 mod lock;
 mod root;
+mod swap;
 #[cfg(test)]
 mod tests;
 
@@ -422,9 +425,13 @@ pub fn rollback(root: &Root, to: Option<u32>, force: bool) -> Result<RolledBack,
                 Err(error @ ApplyError::Io { .. }) => return Err(error),
                 Err(_) => true,
             };
-            let current = match taken.get(&file.target) {
-                Some(newer) => newer.before.clone(),
-                None => disk::read(&place)?.as_deref().map(sha256),
+            // What the file holds is looked at once: an edit after that is found when its place is taken.
+            let (current, now) = match taken.remove(&file.target) {
+                Some(newer) => (newer.before, newer.now),
+                None => {
+                    let now = disk::read(&place)?;
+                    (now.as_deref().map(sha256), now)
+                }
             };
             if is_elsewhere || current.as_ref() != Some(&file.sha256_after) {
                 edited.push(name.clone());
@@ -435,7 +442,7 @@ pub fn rollback(root: &Root, to: Option<u32>, force: bool) -> Result<RolledBack,
             };
             let before = file.sha256_before.clone();
             let restored = saved.map(|bytes| (bytes, file.attributes.clone()));
-            taken.insert(file.target.clone(), Taken { name: name.clone(), place, before, restored });
+            taken.insert(file.target.clone(), Taken { name: name.clone(), place, now, before, restored });
         }
         below = entry.previous;
     }
@@ -449,17 +456,16 @@ pub fn rollback(root: &Root, to: Option<u32>, force: bool) -> Result<RolledBack,
     }
     let mut files = Vec::new();
     let mut staged = Vec::new();
-    for (target, Taken { name, place, before, restored }) in taken {
+    for (target, Taken { name, place, now, before, restored }) in taken {
         refuse_hard_links(&place)?;
-        let current = disk::read(&place)?;
         files.push(JournalFile {
             file: name,
             target,
-            before: current.as_deref().map(sha256),
+            before: now.as_deref().map(sha256),
             attributes: Attributes::of(&place)?,
             after: before,
         });
-        staged.push(Staged { old: current, new: restored });
+        staged.push(Staged { old: now, new: restored });
     }
     // A record of no files describes no apply that is left.
     let below = below.filter(|record| !record.files.is_empty());
@@ -473,6 +479,9 @@ pub fn rollback(root: &Root, to: Option<u32>, force: bool) -> Result<RolledBack,
 struct Taken {
     name: String,
     place: Place,
+    // What it holds.
+    now: Option<Vec<u8>>,
+    // The hash of what it is brought back to.
     before: Option<String>,
     restored: Option<(Vec<u8>, Option<Attributes>)>,
 }

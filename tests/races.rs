@@ -223,6 +223,95 @@ mod traced {
         }
     }
 
+    // Both kinds of edit at each moment, and every kill after one.
+    fn all() -> bool {
+        std::env::var("RACES").is_ok_and(|value| value == "all")
+    }
+
+    // Other bytes for a file, as an editor writes them.
+    const EDIT: &str = "{ \"edited\": true }\n";
+
+    // Editors write a new file and rename it; scripts write into the old one.
+    fn edit(path: &Path, renames: bool) {
+        if !renames {
+            return fs::write(path, EDIT).unwrap();
+        }
+        let beside = path.with_extension("json.swp");
+        fs::write(&beside, EDIT).unwrap();
+        fs::rename(beside, path).unwrap();
+    }
+
+    /// An edit at any moment of a transaction is there when it is over: the transaction was refused, or came before it.
+    /// So it is when the program is killed right after the edit, or at any later point until what came back is put right.
+    #[test]
+    fn an_edit_at_any_moment_is_kept() {
+        if skipped() {
+            return;
+        }
+        let policies = Policies::new();
+        let mut lost = BTreeMap::new();
+        let (mut moments, mut kills) = (0, 0);
+        let step = if all() { 1 } else { 3 };
+        for (start, arguments) in [(fresh(), APPLY), (applied(&policies), &["rollback"])] {
+            let calls = points(&policies, &start, arguments);
+            for file in crate::common::stack::TARGETS {
+                // Between two calls that neither see the file nor change any, one moment is like the other.
+                let matters = |number: &usize| {
+                    let name = calls[*number].path.to_string_lossy();
+                    calls[*number].kind.changes() || name == file
+                };
+                let numbers: Vec<usize> = (0..calls.len()).filter(matters).collect();
+                let runs = numbers.into_par_iter().map(|number| {
+                    let survives = |renames: bool, kill: Option<usize>| {
+                        let root = start.make();
+                        let mut is_edited = false;
+                        let command = policies.command(root.path(), arguments);
+                        let ended = trace::run(&command, root.path(), |at, _, moment| {
+                            if (at, moment) == (number, Moment::Before) && !is_edited {
+                                is_edited = true;
+                                edit(&root.path().join(file), renames);
+                            }
+                            if kill == Some(at) && moment == Moment::After { Act::Kill } else { Act::Go }
+                        });
+                        policies.run(root.path(), &["verify"]);
+                        let tree = Tree::read(root.path());
+                        let is_kept =
+                            fs::read_to_string(root.path().join(file)).is_ok_and(|text| text.contains("edited"));
+                        let strays: Vec<&String> =
+                            tree.0.keys().filter(|name| name.contains("wan22-policy-")).collect();
+                        let what = format!("{file}: {:?}, {strays:?}, {}", ended.code, ended.err);
+                        if is_kept && strays.is_empty() { None } else { Some(what) }
+                    };
+                    // From a call that gives a target its bytes to the end of putting it right.
+                    let is_swap = calls[number].kind == Kind::Name && calls[number].path == Path::new(file);
+                    let mut ways = vec![(number % 2 == 0, None)];
+                    if all() {
+                        ways.push((number % 2 != 0, None));
+                    }
+                    let edits = ways.len();
+                    if is_swap {
+                        ways.extend((number..number + 40).step_by(step).map(|at| (true, Some(at))));
+                    }
+                    let harm = ways.iter().filter_map(|(renames, kill)| {
+                        let at =
+                            format!("{} at {:?} (point {number}), killed at {kill:?}", arguments[0], calls[number]);
+                        survives(*renames, *kill).map(|harm| (harm, at))
+                    });
+                    (harm.collect::<Vec<_>>(), edits, ways.len() - edits)
+                });
+                for (harm, edits, killed) in runs.collect::<Vec<_>>() {
+                    moments += edits;
+                    kills += killed;
+                    for (what, at) in harm {
+                        lost.entry(what).or_insert_with(Vec::new).push(at);
+                    }
+                }
+            }
+        }
+        assert!(lost.is_empty(), "{lost:#?}");
+        eprintln!("an edit at {moments} moments, and {kills} kills after one at the last: none was lost");
+    }
+
     #[test]
     fn a_file_system_without_locks_is_a_warning() {
         if skipped() {

@@ -7,10 +7,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(windows)]
+use super::access;
 use super::root::Place;
 use super::{ApplyError, disk};
 
-/// What the new file gets that takes the place of another. All of it is empty on Windows, where the system keeps it.
+/// What the new file gets that takes the place of another; each system fills what it has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Attributes {
@@ -23,6 +25,9 @@ pub(super) struct Attributes {
     /// Extended attributes, access control lists among them; values in hexadecimal.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extended: BTreeMap<String, String>,
+    /// The access list of Windows, in its own language.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<String>,
 }
 
 /// Whether a file is not the same without this extended attribute. Labels of security modules follow rules of the
@@ -47,12 +52,14 @@ impl Attributes {
             mode: Some(found.permissions().mode() & 0o7777),
             owner: Some([found.uid(), found.gid()]),
             extended: extended(file)?,
+            access: None,
         })
     }
 
-    #[cfg(not(unix))]
-    fn read(_file: &File) -> io::Result<Self> {
-        Ok(Self::default())
+    #[cfg(windows)]
+    fn read(file: &File) -> io::Result<Self> {
+        // Some file systems, such as FAT, have none.
+        Ok(Self { access: access::read(file).ok(), ..Self::default() })
     }
 
     /// Gives them to a new file.
@@ -91,10 +98,17 @@ impl Attributes {
         Ok(())
     }
 
-    /// Gives them to a new file; there is nothing to give.
-    #[cfg(not(unix))]
-    pub fn give(&self, _file: &File, _path: &Path) -> Result<(), ApplyError> {
-        Ok(())
+    /// Gives them to a new file.
+    ///
+    /// # Errors
+    /// [`ApplyError::NotKept`] when the system does not let this user give one of them.
+    #[cfg(windows)]
+    pub fn give(&self, file: &File, path: &Path) -> Result<(), ApplyError> {
+        let now = Self::read(file).map_err(|error| disk::io_error("read the attributes of", path, error))?;
+        let Some(list) = self.access.as_ref().filter(|_| self.access != now.access) else { return Ok(()) };
+        disk::step("change the access list of", path)?;
+        let not_kept = |error| ApplyError::NotKept { what: "access list".to_owned(), path: path.to_owned(), error };
+        access::give(file, list).map_err(not_kept)
     }
 }
 

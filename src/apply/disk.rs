@@ -132,6 +132,13 @@ pub(super) fn write_new(place: &Place, bytes: &[u8], dress: Dress<'_>) -> Result
         use cap_std::fs::OpenOptionsExt;
         options.mode(0o600);
     }
+    #[cfg(windows)]
+    if matches!(dress, Dress::Like(_)) {
+        use cap_std::fs::OpenOptionsExt;
+        use windows_sys::Win32::Foundation::{GENERIC_READ, GENERIC_WRITE};
+        use windows_sys::Win32::Storage::FileSystem::WRITE_DAC;
+        options.access_mode(GENERIC_READ | GENERIC_WRITE | WRITE_DAC);
+    }
     let mut file = place.folder.open_with(&place.name, &options).map_err(failed("create"))?.into_std();
     if let Dress::Like(attributes) = dress {
         attributes.give(&file, &place.path)?;
@@ -146,6 +153,75 @@ pub(super) fn write_new(place: &Place, bytes: &[u8], dress: Dress<'_>) -> Result
 pub(super) fn rename(from: &Place, to: &Place) -> Result<(), ApplyError> {
     step("replace", &to.path)?;
     from.folder.rename(&from.name, &to.folder, &to.name).map_err(|error| io_error("replace", &to.path, error))
+}
+
+/// Puts each of two files in the place of the other, at once; `false`, and nothing is done, where the file system or
+/// the operating system cannot.
+pub(super) fn exchange(from: &Place, to: &Place) -> Result<bool, ApplyError> {
+    step("replace", &to.path)?;
+    unless_unable(special::exchange(from, to)).map_err(|error| io_error("replace", &to.path, error))
+}
+
+/// Moves a file to a name that nothing has; `false`, and nothing is done, when something stands there.
+pub(super) fn move_to_free(from: &Place, to: &Place) -> Result<bool, ApplyError> {
+    step("move", &to.path)?;
+    let moved = match special::move_to_free(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        moved => unless_unable(moved),
+    };
+    if moved.map_err(|error| io_error("move", &to.path, error))? {
+        return Ok(true);
+    }
+    if found(to)?.is_some() {
+        return Ok(false);
+    }
+    rename(from, to).map(|()| true)
+}
+
+fn unless_unable(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        // Linux says "invalid" where a file system does not know the flag.
+        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Renames that only some systems have.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+mod special {
+    use std::io;
+
+    use rustix::fs::{RenameFlags, renameat_with};
+
+    use super::Place;
+
+    pub fn exchange(from: &Place, to: &Place) -> io::Result<()> {
+        rename(from, to, RenameFlags::EXCHANGE)
+    }
+
+    pub fn move_to_free(from: &Place, to: &Place) -> io::Result<()> {
+        rename(from, to, RenameFlags::NOREPLACE)
+    }
+
+    fn rename(from: &Place, to: &Place, flags: RenameFlags) -> io::Result<()> {
+        Ok(renameat_with(&*from.folder, &from.name, &*to.folder, &to.name, flags)?)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+mod special {
+    use std::io;
+
+    use super::Place;
+
+    pub fn exchange(_from: &Place, _to: &Place) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn move_to_free(_from: &Place, _to: &Place) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Removes a file; fine when there is none.

@@ -6,6 +6,7 @@ use super::attributes::Attributes;
 use super::disk::Dress;
 use super::history::{self, Entry};
 use super::root::Place;
+use super::swap::{Pair, Stands};
 use super::{AppliedRecord, ApplyError, Changed, Operation, Outcome, Recovered, Root, STATE_DIR, disk, sha256};
 
 /// Name and version of the format of `journal.json`.
@@ -13,8 +14,6 @@ const SCHEMA: &str = "wan22-policy/journal/v1";
 /// The journal's own name in the state directory, and that of what was applied last.
 const NAME: &str = "journal.json";
 const APPLIED: &str = "applied.json";
-/// Follows the name of a new file that waits beside its target. No stack loads such a name.
-const STAGED: &str = ".wan22-policy-new";
 
 /// A transaction, as `journal.json` holds it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,12 +90,12 @@ impl Journal {
 
 impl JournalFile {
     // The target, and where its new bytes wait; `None` when somebody removed the folder, and so the file too.
-    fn places(&self, root: &Root) -> Result<Option<(Place, Place)>, ApplyError> {
-        let target = root.place(&self.target)?;
-        Ok(target.map(|target| {
-            let staged = target.beside(format!(".{}{STAGED}", target.name));
-            (target, staged)
-        }))
+    fn pair(&self, root: &Root) -> Result<Option<Pair>, ApplyError> {
+        Ok(root.place(&self.target)?.map(Pair::of))
+    }
+
+    fn stands(&self, pair: Option<&Pair>) -> Result<Stands, ApplyError> {
+        pair.map_or_else(|| Ok(Stands::of(self, None, None)), |pair| pair.stands(self))
     }
 }
 
@@ -110,7 +109,7 @@ fn state(root: &Root, name: &str) -> Result<Place, ApplyError> {
     root.state(name)?.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(STATE_DIR).join(name) })
 }
 
-fn hash(place: &Place) -> Result<Option<String>, ApplyError> {
+pub(super) fn hash(place: &Place) -> Result<Option<String>, ApplyError> {
     Ok(disk::read(place)?.as_deref().map(sha256))
 }
 
@@ -183,7 +182,13 @@ pub(super) fn run(
         journal.write(root)?;
         swap(root, &journal)
     });
-    if let Err(error) = swapped {
+    if let Err(mut error) = swapped {
+        if let ApplyError::Changed { files, .. } = &mut error {
+            for changed in files {
+                let old = journal.files.iter().zip(staged).find(|(file, _)| file.file == changed.file);
+                changed.was = old.and_then(|(_, staged)| staged.old.clone());
+            }
+        }
         // The journal on disk may be in either phase when writing it failed; the steps of `commit` suit both.
         // What cannot be undone now, the next run finds in the journal.
         let _ = undo(root, &journal);
@@ -206,11 +211,9 @@ fn prepare(root: &Root, journal: &Journal, staged: &[Staged], entry: Option<&Ent
         if let Some(old) = &bytes.old {
             disk::write_new(&inside(root, &saved, &saved_name(index))?, old, Dress::Private)?;
         }
-        if let Some((new, attributes)) = &bytes.new {
-            let places = file.places(root)?;
-            let (_, staged) = places.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(&file.target) })?;
-            write_staged(&staged, new, attributes.as_ref())?;
-        }
+        let pair = file.pair(root)?;
+        let pair = pair.ok_or_else(|| ApplyError::NoDirectory { path: root.path().join(&file.target) })?;
+        pair.prepare(bytes.new.as_ref())?;
     }
     let index = inside(root, &saved, "entry.json")?;
     if let Some(entry) = entry {
@@ -225,46 +228,32 @@ fn inside(root: &Root, dir: &Place, name: &str) -> Result<Place, ApplyError> {
     place.ok_or_else(|| ApplyError::NoDirectory { path: dir.path.join(name) })
 }
 
-fn write_staged(staged: &Place, bytes: &[u8], attributes: Option<&Attributes>) -> Result<(), ApplyError> {
-    disk::remove_file(staged)?;
-    disk::write_new(staged, bytes, attributes.map_or(Dress::Plain, Dress::Like))?;
-    disk::sync_folder(staged)
-}
-
-// Brings every target to its new bytes, or fails before it has changed any that it could not.
+// Brings every target to its new bytes, or fails before it has changed any that it could not; what an edit came back
+// with in the meantime, `undo` puts back.
 fn swap(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
     let mut pending = Vec::new();
     let mut changed = Vec::new();
     for file in &journal.files {
-        let places = file.places(root)?;
-        let (now, new) = match &places {
-            Some((target, staged)) => (disk::read(target)?, hash(staged)?),
-            None => (None, None),
-        };
-        let hashed = now.as_deref().map(sha256);
-        if hashed == file.after && (new.is_none() || hashed != file.before) {
-            continue;
-        }
-        match (&file.after, &new, places) {
-            (_, _, Some((target, staged))) if hashed == file.before && new == file.after => {
-                pending.push((file, target, staged));
+        let pair = file.pair(root)?;
+        match file.stands(pair.as_ref())? {
+            Stands::Old => pending.extend(pair.map(|pair| (file, pair))),
+            Stands::New => {}
+            Stands::Otherwise => {
+                let is = pair.map(|pair| disk::read(&pair.target)).transpose()?.flatten();
+                changed.push(Changed { file: file.file.clone(), was: None, is });
             }
-            // Swapped before, and edited since.
-            (Some(_), None, _) if hashed != file.before => {}
-            _ => changed.push(Changed { file: file.file.clone(), was: None, is: now }),
         }
     }
+    let refused = |files| Err(ApplyError::Changed { root: root.path().to_owned(), files });
     if !changed.is_empty() {
-        return Err(ApplyError::Changed { root: root.path().to_owned(), files: changed });
+        return refused(changed);
     }
-    for (file, target, staged) in &pending {
-        match file.after {
-            Some(_) => disk::rename(staged, target)?,
-            None => disk::remove_file(target)?,
+    for (file, pair) in &pending {
+        if let Some(edited) = pair.put(file)? {
+            return refused(vec![edited]);
         }
-        disk::sync_folder(target)?;
     }
-    for (file, target, _) in pending {
+    for (file, Pair { target, .. }) in pending {
         if hash(&target)? != file.after {
             return Err(ApplyError::NotVerified { path: target.path });
         }
@@ -303,26 +292,20 @@ fn remove_dir(dir: Option<Place>) -> Result<(), ApplyError> {
 // Brings the targets that have their new bytes back to the old ones, and removes what was prepared.
 fn undo(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
     let saved = journal.saved_dir(root)?;
-    for (index, file) in journal.files.iter().enumerate() {
-        let Some((target, staged)) = file.places(root)? else { continue };
-        let now = hash(&target)?;
-        if journal.phase == Phase::Prepare || now == file.before || now != file.after {
-            continue;
-        }
-        if let Some(before) = &file.before {
-            let name = saved_name(index);
-            let place = saved.as_ref().map(|saved| root.place(&format!("{}/{name}", saved.relative))).transpose()?;
-            let old = place.flatten().map(|place| disk::read(&place)).transpose()?.flatten();
-            let old = old.filter(|old| sha256(old) == *before).ok_or_else(|| ApplyError::State {
-                path: saved.as_ref().map_or_else(|| root.path().join(STATE_DIR), |saved| saved.path.join(&name)),
-                message: "it does not hold the bytes that were saved".to_owned(),
+    if journal.phase != Phase::Prepare {
+        for (index, file) in journal.files.iter().enumerate() {
+            let Some(pair) = file.pair(root)? else { continue };
+            pair.take_back(file, || {
+                let name = saved_name(index);
+                let place =
+                    saved.as_ref().map(|saved| root.place(&format!("{}/{name}", saved.relative))).transpose()?;
+                let old = place.flatten().map(|place| disk::read(&place)).transpose()?.flatten();
+                old.filter(|old| Some(sha256(old)) == file.before).ok_or_else(|| ApplyError::State {
+                    path: saved.as_ref().map_or_else(|| root.path().join(STATE_DIR), |saved| saved.path.join(&name)),
+                    message: "it does not hold the bytes that were saved".to_owned(),
+                })
             })?;
-            write_staged(&staged, &old, file.attributes.as_ref())?;
-            disk::rename(&staged, &target)?;
-        } else {
-            disk::remove_file(&target)?;
         }
-        disk::sync_folder(&target)?;
     }
     remove_dir(saved)?;
     close(root, journal)
@@ -331,8 +314,8 @@ fn undo(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
 // The last step of both ways: nothing is left that the journal would have to name.
 fn close(root: &Root, journal: &Journal) -> Result<(), ApplyError> {
     for file in &journal.files {
-        if let Some((_, staged)) = file.places(root)? {
-            disk::remove_file(&staged)?;
+        if let Some(pair) = file.pair(root)? {
+            pair.clear()?;
         }
     }
     for temporary in temporaries(root)? {

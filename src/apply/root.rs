@@ -4,7 +4,6 @@
 //! through a link. So nothing that happens to the names while a command runs leads it out of the root.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -62,7 +61,7 @@ impl Root {
     /// When it does not exist or is not a directory.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ApplyError> {
         let path = path.as_ref();
-        let real = fs::canonicalize(path).map_err(|error| disk::io_error("open", path, error))?;
+        let real = dunce::canonicalize(path).map_err(|error| disk::io_error("open", path, error))?;
         match Dir::open_ambient_dir(&real, ambient_authority()) {
             Ok(dir) => Ok(Self { path: real, dir: Arc::new(dir) }),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
@@ -214,7 +213,7 @@ impl Root {
         if let Ok(rest) = leads.strip_prefix(&self.path) {
             return Ok(rest.to_owned());
         }
-        match fs::canonicalize(leads) {
+        match dunce::canonicalize(leads) {
             Ok(real) => match real.strip_prefix(&self.path) {
                 Ok(rest) => Ok(rest.to_owned()),
                 Err(_) => Err(ApplyError::OutsideRoot { path: asked.to_owned(), real, root: self.path.clone() }),
@@ -224,7 +223,7 @@ impl Root {
     }
 
     fn outside(&self, path: &Path) -> ApplyError {
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let real = dunce::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         ApplyError::OutsideRoot { path: path.to_owned(), real, root: self.path.clone() }
     }
 }
