@@ -37,6 +37,13 @@ pub struct Question {
     pub as_of: Date,
 }
 
+impl Question {
+    /// What the user asks for of a setting; `None` where that is left to the policies.
+    pub fn pin(&self, name: &str) -> Option<&Value> {
+        SETTINGS.index(name).and_then(|index| self.pins.get(&index))
+    }
+}
+
 /// Evaluates the policies over one machine.
 pub fn evaluate(set: &PolicySet, facts: &Facts, question: &Question) -> Plan {
     let evaluation = undecided(set, facts);

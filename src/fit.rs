@@ -12,7 +12,6 @@ use crate::expr::{EvalError, Evaluation, Expr};
 use crate::facts::units::show;
 use crate::facts::workload::Workload;
 use crate::facts::{Facts, Origin};
-use crate::plan::Plan;
 use crate::policy::{PolicySet, RunTime, Stack};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 
@@ -86,8 +85,10 @@ pub struct Fit {
     pub sizes: Vec<[i64; 2]>,
     /// Denoising steps, and passes of the transformer in each; `None` where nobody knows.
     pub steps: Option<[i64; 2]>,
-    /// The settings that it rests on.
+    /// What the stack does about the settings that it rests on.
     pub settings: Map<String, Value>,
+    /// Settings that were asked for with another value than the stack takes, or that it does not have.
+    pub ignored: Vec<String>,
     /// What lies on the GPU in each of [`PHASES`], as the allocator counts it.
     pub phases: [Vec<Part>; 3],
     /// What the device counts beside it, bytes.
@@ -252,19 +253,26 @@ pub fn ask(set: &PolicySet, stack: &Stack, facts: &Facts, question: &Question) -
     let bytes = |expr: &Expr| bytes(&evaluation, expr);
     let part = |(name, expr): &(String, Expr)| Ok(Part { name: name.clone(), bytes: bytes(expr)? });
     let parts = |phase: usize| stack.phases[phase].iter().map(part).collect::<Result<Vec<_>, String>>();
+    let settings = settings(&evaluation, stack)?;
+    // Whoever says what others take does not want to have the card alone.
+    let others = question.pin("memory.reserve").and_then(Value::as_i64).unwrap_or_default();
+    let card = (bytes(&stack.card)? - others).max(0);
+    let is_whole = question.pin("allocator.expandable_segments") == Some(&Value::Bool(true)) && has_segments(facts);
+    let fragmentation = stack.fragmentation.as_ref().filter(|_| !is_whole);
     Ok(Fit {
         stack: stack.id.clone(),
         workload: Workload::of(facts),
         steps: steps(facts),
         refused: refused(&evaluation, stack),
         sizes: taken_sizes(&evaluation, stack)?,
-        settings: settings(stack, &plan),
+        ignored: ignored(set, &settings, question),
+        settings,
         phases: [parts(0)?, parts(1)?, parts(2)?],
         context: bytes(&stack.context)?,
-        fragmentation: stack.fragmentation.as_ref().map_or(Ok(0), bytes)?,
+        fragmentation: fragmentation.map_or(Ok(0), bytes)?,
         uncertainty: stack.uncertainty.as_ref().map_or(Ok(0), bytes)?,
         budget: bytes(&stack.budget)?,
-        card: bytes(&stack.card)?,
+        card,
         ram: bytes(&stack.ram)?,
         least_ram: bytes(stack.least_ram.as_ref().unwrap_or(&stack.ram))?,
         ram_to_load: bytes(stack.ram_to_load.as_ref().unwrap_or(&stack.ram))?,
@@ -333,12 +341,37 @@ fn span(evaluation: &Evaluation<'_>, expr: &Expr) -> Result<Option<Span>, String
     Ok(Some(Span { low, expected, high }))
 }
 
-fn settings(stack: &Stack, plan: &Plan) -> Map<String, Value> {
-    let value = |name: &&str| Some(((*name).to_owned(), plan.settings.get(*name)?.value.clone()));
-    stack.settings.iter().filter_map(value).collect()
+// Without those that rest on what nobody knows.
+fn settings(evaluation: &Evaluation<'_>, stack: &Stack) -> Result<Map<String, Value>, String> {
+    let mut settings = Map::new();
+    for (name, expr) in &stack.settings {
+        match evaluation.eval(expr, &[]) {
+            Err(EvalError::Unknown(_)) => {}
+            Ok(value) => drop(settings.insert((*name).to_owned(), value)),
+            Err(EvalError::Failed { message, .. }) => return Err(format!("`{}` fails: {message}", expr.text())),
+        }
+    }
+    Ok(settings)
+}
+
+// Of what was asked for, what some stack has, and this one does otherwise or not at all.
+fn ignored(set: &PolicySet, settings: &Map<String, Value>, question: &Question) -> Vec<String> {
+    let pinned = question.pins.iter().map(|(index, value)| (SETTINGS.get(*index).name.as_str(), value));
+    let is_of_some_stack =
+        |name: &str| set.stacks.iter().any(|stack| stack.settings.iter().any(|(has, _)| *has == name));
+    let is_ignored = |(name, value): &(&str, &Value)| is_of_some_stack(name) && settings.get(*name) != Some(*value);
+    pinned.filter(is_ignored).map(|(name, _)| name.to_owned()).collect()
+}
+
+// Expandable segments keep what is free in one piece; Windows and WSL have none.
+fn has_segments(facts: &Facts) -> bool {
+    let is_windows = facts.value("host.os").is_some_and(|os| os == "windows");
+    let is_wsl = facts.value("host.wsl") == Some(&Value::Bool(true));
+    !is_windows && !is_wsl
 }
 
 // What else may be asked so that it fits.
+#[derive(Clone, Copy)]
 struct Search<'a> {
     set: &'a PolicySet,
     stack: &'a Stack,
@@ -362,6 +395,9 @@ impl Search<'_> {
             changes.extend(self.frames().map(|frames| format!("{frames} frames")));
         }
         changes.extend(self.size().map(|[width, height]| format!("{width}x{height}")));
+        if changes.is_empty() && !self.answer.is_refused() {
+            changes.extend(self.two_changes().or_else(|| self.stack_among(|_| true)));
+        }
         changes
     }
 
@@ -386,7 +422,7 @@ impl Search<'_> {
         if answer.peak() > answer.budget {
             needs.push("nothing else on the card");
         } else if answer.fragments() {
-            needs.push(self.whole_segments()?);
+            needs.push(has_segments(self.facts).then_some("expandable segments")?);
         }
         if answer.ram_shortfall() > 0 {
             needs.push("nothing else in the RAM");
@@ -394,25 +430,39 @@ impl Search<'_> {
         (!needs.is_empty()).then(|| needs.join(" and "))
     }
 
-    // Expandable segments keep what is free in one piece; Windows and WSL have none.
-    fn whole_segments(&self) -> Option<&'static str> {
-        let is_windows = self.facts.value("host.os").is_some_and(|os| os == "windows");
-        let is_wsl = self.facts.value("host.wsl") == Some(&Value::Bool(true));
-        (!is_windows && !is_wsl).then_some("expandable segments")
+    // Questions with another value of one setting that the stack follows, in the order in which it names them.
+    fn other_settings(&self) -> impl Iterator<Item = (String, Question, Fit)> {
+        let specs = self.stack.settings.iter().filter_map(|(name, _)| SETTINGS.find(name));
+        let values = specs.flat_map(|spec| self.other_values(spec).into_iter().map(move |value| (spec, value)));
+        values.filter_map(|(spec, value)| {
+            let mut pins = self.question.pins.clone();
+            pins.insert(SETTINGS.index(&spec.name)?, value.clone());
+            let question = Question { pins, as_of: self.question.as_of };
+            let answer = ask(self.set, self.stack, self.facts, &question).ok()?;
+            let is_followed = answer.settings.get(&spec.name) == Some(&value);
+            is_followed.then(|| (format!("{} {}", spec.name, show(&value, spec.unit)), question, answer))
+        })
     }
 
-    // Another value of one setting, in the order in which the stack names them.
     fn settings(&self) -> Option<String> {
-        let specs = self.stack.settings.iter().filter_map(|name| SETTINGS.find(name));
-        specs.flat_map(|spec| self.other_values(spec).into_iter().map(move |value| (spec, value))).find_map(
-            |(spec, value)| {
-                let mut pins = self.question.pins.clone();
-                pins.insert(SETTINGS.index(&spec.name)?, value.clone());
-                let question = Question { pins, as_of: self.question.as_of };
-                let answer = ask(self.set, self.stack, self.facts, &question).ok()?;
-                (answer.fits() == Fits::Yes).then(|| format!("{} {}", spec.name, show(&value, spec.unit)))
-            },
-        )
+        self.other_settings().find(|(_, _, answer)| answer.fits() == Fits::Yes).map(|(name, _, _)| name)
+    }
+
+    // Where no single change is enough: another value of a setting, or more RAM, and with it fewer frames or a smaller size.
+    fn two_changes(&self) -> Option<String> {
+        let with_less = |name: &str, facts: &Facts, question: &Question| {
+            let search = Search { facts, question, ..*self };
+            let frames = search.frames().map(|frames| format!("{name} and {frames} frames"));
+            frames.or_else(|| search.size().map(|[width, height]| format!("{name} and {width}x{height}")))
+        };
+        let by_setting = self.other_settings().find_map(|(name, question, _)| with_less(&name, self.facts, &question));
+        by_setting.or_else(|| {
+            self.larger_rams().find_map(|gib| {
+                let mut facts = self.facts.clone();
+                facts.know("ram.total", gib << 30, Origin::User);
+                with_less(&format!("{gib} GiB of RAM"), &facts, self.question)
+            })
+        })
     }
 
     fn other_values(&self, spec: &SettingSpec) -> Vec<Value> {
@@ -437,10 +487,14 @@ impl Search<'_> {
 
     // The smallest usual size of RAM with which it fits, GiB.
     fn more_ram(&self) -> Option<i64> {
-        let total = self.facts.value("ram.total").and_then(Value::as_i64)?;
-        let larger = RAM_SIZES.into_iter().filter(|gib| gib << 30 > total && self.answer.ram_shortfall() > 0);
-        let mut sizes = larger.map(|gib| (gib, gib << 30));
-        sizes.find(|(_, bytes)| self.fits_with(&[("ram.total", *bytes)])).map(|(gib, _)| gib)
+        self.larger_rams().find(|gib| self.fits_with(&[("ram.total", gib << 30)]))
+    }
+
+    // None where RAM is not what is short.
+    fn larger_rams(&self) -> impl Iterator<Item = i64> {
+        let total = self.facts.value("ram.total").and_then(Value::as_i64);
+        let is_short = self.answer.ram_shortfall() > 0;
+        RAM_SIZES.into_iter().filter(move |gib| is_short && total.is_some_and(|total| gib << 30 > total))
     }
 
     // The most frames below those that were asked for.

@@ -95,7 +95,7 @@ pub struct Fit {
     gpu: Option<String>,
 
     /// Another machine with a card of so much VRAM as it reports, or another size of the one that --gpu names
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Machine")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "Machine")]
     vram: Option<i64>,
 
     /// So many of that card
@@ -103,7 +103,7 @@ pub struct Fit {
     gpus: u8,
 
     /// The RAM of that machine
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, help_heading = "Machine")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = "Machine")]
     ram: Option<i64>,
 
     #[command(flatten)]
@@ -142,7 +142,10 @@ impl Fit {
             return Ok(Exit::Fine);
         }
         let mut text = format!("{}\n", screen.paint.bold(&summary(&facts)));
-        text += &human::fit::render(&answers, screen.paint);
+        text += &human::fit::render(&answers, self.why, screen.paint);
+        if self.gpu.is_none() && self.vram.is_some() {
+            text += &screen.paint.faint("\n  --gpu names the card, and narrows the times\n");
+        }
         if self.why {
             answers.iter().for_each(|answer| text += &human::fit::budget(answer, screen.paint));
         }
@@ -286,29 +289,37 @@ impl Fit {
         let of = |is_meant: &dyn Fn(&str) -> bool| -> Vec<(&str, &Value)> {
             rows.iter().copied().filter(|(name, _)| is_meant(&short(name))).collect()
         };
+        let names = |rows: &[(&str, &Value)]| {
+            let mut names: Vec<String> = rows.iter().map(|(name, _)| (*name).to_owned()).collect();
+            names.dedup();
+            names
+        };
         let words = short(asked);
+        if words.is_empty() {
+            return Err(CliError::usage("--gpu names no card"));
+        }
         let ways: [&dyn Fn(&str) -> bool; 3] =
             [&|name| name == words, &|name| begins(name, &words), &|name| has(name, &words)];
         let named = ways.into_iter().map(of).find(|rows| !rows.is_empty()).unwrap_or_default();
-        let mut names: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
-        names.dedup();
         let Some((name, _)) = named.first() else {
-            let names: Vec<String> = rows.iter().map(|(name, _)| short(name).to_uppercase()).collect();
-            let near = did_you_mean(&words.to_uppercase(), names.iter().map(String::as_str));
-            let help = if self.vram.is_none() {
+            // By all words but the last ones, then by letters.
+            let fewer = words.split(' ').next().filter(|first| first.chars().any(|c| c.is_ascii_digit()));
+            let near = fewer.map(|first| names(&of(&|name| has(name, first)))).filter(|near| !near.is_empty());
+            let by_memory = if self.vram.is_none() {
                 "describe it by its memory alone, with --vram and no --gpu"
             } else {
                 "leave --gpu out"
             };
-            let help = near.map_or_else(|| help.to_owned(), |near| format!("{near}; or {help}"));
+            let near = near.map(|near| format!("there are {}", some_of(near))).or_else(|| {
+                let names: Vec<String> = rows.iter().map(|(name, _)| short(name).to_uppercase()).collect();
+                did_you_mean(&words.to_uppercase(), names.iter().map(String::as_str))
+            });
+            let help = near.map_or_else(|| by_memory.to_owned(), |near| format!("{near}; or {by_memory}"));
             return Err(CliError::usage(format!("`{asked}` is not in the table of cards")).help(help));
         };
-        if names.len() > 1 {
-            let more = names.len().saturating_sub(12);
-            names.truncate(12);
-            let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
-            let message = format!("`{asked}` may be several cards");
-            return Err(CliError::usage(message).help(format!("say which: {}{rest}", names.join(", "))));
+        if names(&named).len() > 1 {
+            let help = format!("say which: {}", some_of(names(&named)));
+            return Err(CliError::usage(format!("`{asked}` may be several cards")).help(help));
         }
         facts.know("gpus", 1, Origin::Table);
         facts.know("gpus[0].name", *name, Origin::User);
@@ -319,9 +330,9 @@ impl Fit {
         let reported = self.policies.table("reported")?;
         let reports = |size: u64| {
             let mut rows = reported.as_array().into_iter().flatten();
-            let row = rows.find(|row| row["name"] == *name && row["vram"] == size);
-            row.and_then(|row| row["total"].as_u64()).unwrap_or((size as f64 * REPORTED) as u64)
+            rows.find(|row| row["name"] == *name && row["vram"] == size).and_then(|row| row["total"].as_u64())
         };
+        let at_least = |size: u64| (size as f64 * REPORTED) as u64;
         // The size on the box is as good a name as what is reported.
         let size = self.vram.and_then(|asked| sizes.iter().copied().find(|size| i64::try_from(*size) == Ok(asked)));
         // What the sizes of a card do not have in common is that of the size.
@@ -331,14 +342,27 @@ impl Fit {
             cards::fill(facts, &of_size);
         }
         match (self.vram, size, &sizes[..]) {
-            (_, Some(size), _) => facts.know("gpus[0].vram.total", reports(size), Origin::Table),
-            (None, None, [size]) => facts.know("gpus[0].vram.total", reports(*size), Origin::Table),
+            // One of several that were sold; where there is only one, whoever says it means what the card reports.
+            (_, Some(size), [_, _, ..]) => {
+                facts.know("gpus[0].vram.total", reports(size).unwrap_or_else(|| at_least(size)), Origin::Table);
+            }
+            (Some(vram), Some(size), _) => {
+                facts.know("gpus[0].vram.total", reports(size).map_or(vram, |total| total as i64), Origin::User);
+            }
+            (None, _, [size]) => {
+                facts.know("gpus[0].vram.total", reports(*size).unwrap_or_else(|| at_least(*size)), Origin::Table);
+            }
             (Some(vram), None, _) => facts.know("gpus[0].vram.total", vram, Origin::User),
-            (None, None, []) => {
-                let help = "say it with --vram";
+            (None, _, []) => {
+                let longer = names(&of(&|other| has(other, &words) && other != words));
+                let help = if longer.is_empty() {
+                    "say it with --vram".to_owned()
+                } else {
+                    format!("say which: {}; or its size with --vram", some_of(longer))
+                };
                 return Err(CliError::usage(format!("the table of cards has no size of `{name}`")).help(help));
             }
-            (None, None, sizes) => {
+            (None, _, sizes) => {
                 let sizes: Vec<String> = sizes.iter().map(|size| show(&(*size).into(), Some(Unit::Bytes))).collect();
                 let message = format!("`{name}` was sold with {}", sizes.join(" and "));
                 return Err(CliError::usage(message).help("say which with --vram"));
@@ -353,9 +377,22 @@ fn unanswered(why: String) -> CliError {
     CliError::usage(format!("nobody can tell what fits: {why}")).help(help)
 }
 
-// A card's name without its maker and its line.
+// The first of many names.
+fn some_of(mut names: Vec<String>) -> String {
+    let more = names.len().saturating_sub(12);
+    names.truncate(12);
+    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{}{rest}", names.join(", "))
+}
+
+// A card's name without its maker and its line, the words apart: `rtx 4090` of `RTX4090`.
 fn short(name: &str) -> String {
-    let mut short = name.to_lowercase();
+    let mut short = name.trim().to_lowercase();
+    for line in ["rtx", "gtx"] {
+        if short.split(line).nth(1).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            short = short.replacen(line, &format!("{line} "), 1);
+        }
+    }
     for word in ["nvidia ", "geforce ", "tesla ", "quadro "] {
         short = short.replacen(word, "", 1);
     }
@@ -386,10 +423,18 @@ fn parse_bytes(text: &str) -> Result<i64, String> {
     }
 }
 
+// No machine has none.
+fn parse_memory(text: &str) -> Result<i64, String> {
+    match parse_bytes(text)? {
+        0 => Err("it must be more than nothing".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 fn parse_size(text: &str) -> Result<Size, String> {
     match workload::parse_size(text).as_deref() {
         Some(&[width, height]) => Ok((width, height, None)),
         Some(&[width, height, frames]) => Ok((width, height, Some(frames))),
-        _ => Err(format!("`{text}` is not WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES")),
+        _ => Err(format!("`{text}` is not WIDTHxHEIGHT or WIDTHxHEIGHTxFRAMES, each from 1 to 65536")),
     }
 }

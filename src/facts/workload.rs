@@ -48,7 +48,9 @@ impl FromStr for Workload {
 
 /// The numbers of `1280x704` or `1280*704x121`; `None` where one is no size of a video.
 pub fn parse_size(text: &str) -> Option<Vec<i64>> {
-    text.split(['x', '*']).map(|part| part.parse().ok().filter(|number| (1..=65_536).contains(number))).collect()
+    text.split(['x', 'X', '×', '*'])
+        .map(|part| part.parse().ok().filter(|number| (1..=65_536).contains(number)))
+        .collect()
 }
 
 impl fmt::Display for Workload {

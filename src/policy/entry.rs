@@ -396,9 +396,11 @@ impl FileCompiler<'_> {
             Ok(expr)
         };
         let mut settings = Vec::new();
-        for (i, name) in entry.settings.iter().enumerate() {
-            let found = errors.keep(self.setting(name, &format!("{base}/settings/{i}")));
-            settings.extend(found.map(|(_, spec)| spec.name.as_str()));
+        for (name, text) in &entry.settings {
+            let pointer = format!("{base}/settings/{}", escape(name));
+            let found = errors.keep(self.setting(name, &pointer));
+            let expr = errors.keep(self.expr(text, &pointer, &[]));
+            settings.extend(found.zip(expr).map(|((_, spec), expr)| (spec.name.as_str(), expr)));
         }
         let PhasesEntry { encode, denoise, decode } = &entry.phases;
         let phases = [("encode", encode), ("denoise", denoise), ("decode", decode)].map(|(phase, parts)| {

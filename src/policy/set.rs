@@ -102,8 +102,8 @@ pub struct Stack {
     pub id: String,
     /// What it is, in one sentence.
     pub why: String,
-    /// Names of the settings that the answer rests on.
-    pub settings: Vec<&'static str>,
+    /// What it does about settings, by their names.
+    pub settings: Vec<(&'static str, Expr)>,
     /// What it cannot run, whatever the machine has: a condition, and why.
     pub refuses: Vec<(Expr, String)>,
     /// The only sizes that it takes of the model, a list of `[width, height]` in px; `None` where it takes any.

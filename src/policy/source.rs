@@ -184,9 +184,10 @@ pub struct StackEntry {
     pub why: String,
     /// Where the knowledge of it comes from.
     pub source: String,
-    /// Settings of the plan that the answer rests on; another value of one is a way to fit.
+    /// What the stack does about these settings: an expression, which gives the plan's own value where the stack follows the plan.
+    /// Another value of one that it follows is a way to fit.
     #[serde(default)]
-    pub settings: Vec<String>,
+    pub settings: IndexMap<String, String>,
     /// What the stack cannot run, whatever the machine has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refuses: Vec<RefusalEntry>,

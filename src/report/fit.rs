@@ -44,8 +44,11 @@ pub struct FitRecord {
     /// Passes of the transformer in each step; absent where nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passes: Option<i64>,
-    /// The settings that the answer rests on.
+    /// What the stack does about the settings that the answer rests on.
     pub settings: Map<String, Value>,
+    /// Settings that were asked for with another value than the stack takes, or that it does not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
     /// Whether it fits.
     pub fits: Fits,
     /// The largest phase as PyTorch's allocator counts it.
@@ -131,6 +134,7 @@ impl From<&Fit> for FitRecord {
             steps: fit.steps.map(|[steps, _]| steps),
             passes: fit.steps.map(|[_, passes]| passes),
             settings: fit.settings.clone(),
+            ignored: fit.ignored.clone(),
             fits: fit.fits(),
             peak_bytes: fit.allocated(fit.largest()),
             device_peak_bytes: fit.peak(),

@@ -35,7 +35,10 @@ struct Trouble {
     help: &'static str,
 }
 
-const SILENCE: Trouble = Trouble { why: SILENT, help: "see `dmesg` for what the driver says, or restart the machine" };
+const SILENCE: Trouble = Trouble {
+    why: SILENT,
+    help: "see what the driver says (`dmesg`, on Windows the Event Viewer), or restart the machine",
+};
 
 impl From<Refusal> for Trouble {
     fn from(refusal: Refusal) -> Self {

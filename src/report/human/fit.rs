@@ -1,18 +1,26 @@
 //! What fits, for people: a table, and the budget of each phase as a bar.
 
+use serde_json::Value;
+
 use crate::facts::units::show;
 use crate::fit::{Fit, Fits, PHASES, Part, Span, Time};
 use crate::report::paint::Paint;
 use crate::report::table::Table;
+use crate::settings::SETTINGS;
 
 /// How wide a bar is that is as long as the budget, in characters.
 const WIDTH: i64 = 48;
 
+/// Up to so many answers are shown with their settings unasked.
+const FEW: usize = 6;
+
 /// What the parts of a bar are drawn with, in turn.
 const SHADES: [char; 5] = ['█', '▓', '▒', '░', '▚'];
 
-/// One line for each answer, and what would make the others fit.
-pub fn render(answers: &[Fit], paint: Paint) -> String {
+/// One line for each answer, with the settings that it rests on where there are few or that is asked for, and what would make the
+/// others fit.
+pub fn render(answers: &[Fit], with_settings: bool, paint: Paint) -> String {
+    let with_settings = with_settings || answers.len() <= FEW;
     let mut table = Table::default();
     table
         .row(["model", "video", "stack", "fits", "encode", "denoise", "decode", "of", "RAM", "steps", "time", "binds"]);
@@ -42,9 +50,32 @@ pub fn render(answers: &[Fit], paint: Paint) -> String {
     for (answer, line) in answers.iter().zip(lines) {
         let line = if answer.fits() == Fits::No { paint.red(line) } else { line.to_owned() };
         text += &format!("{line}\n");
-        remarks(answer).for_each(|remark| text += &format!("      {}\n", paint.faint(&remark)));
+        let settings = settings(answer).filter(|_| with_settings && !answer.is_refused());
+        settings
+            .into_iter()
+            .chain(remarks(answer))
+            .for_each(|remark| text += &format!("      {}\n", paint.faint(&remark)));
+    }
+    if !with_settings {
+        text += &format!(
+            "\n  {}\n",
+            paint.faint("--model shows one model with the settings of each answer, --why also what lies on the card")
+        );
     }
     text
+}
+
+// `with offload.dit block, dit.quant_scheme fp8`; `None` where nobody says what the stack does.
+fn settings(answer: &Fit) -> Option<String> {
+    // Without tiles their size is none.
+    let is_tiled = answer.settings.get("vae.tiling") != Some(&Value::Bool(false));
+    let settings =
+        answer.settings.iter().filter(|(name, _)| is_tiled || *name != "vae.tile_size").map(|(name, value)| {
+            let unit = SETTINGS.find(name).and_then(|spec| spec.unit);
+            format!("{name} {}", show(value, unit))
+        });
+    let settings: Vec<String> = settings.collect();
+    (!settings.is_empty()).then(|| format!("with {}", settings.join(", ")))
 }
 
 /// The budget of each phase as a bar, with what lies in it.
@@ -62,10 +93,6 @@ pub fn budget(answer: &Fit, paint: Paint) -> String {
         text += &format!("  takes {}", time(known));
         text += &known.load.map_or_else(String::new, |load| format!(", and {} to load before", range(load)));
         text.push('\n');
-    }
-    if !answer.settings.is_empty() {
-        let settings = answer.settings.iter().map(|(name, value)| format!("{name} {}", show(value, None)));
-        text += &format!("  with {}\n", settings.collect::<Vec<_>>().join(", "));
     }
     text
 }
@@ -126,8 +153,14 @@ fn remarks(answer: &Fit) -> impl Iterator<Item = String> {
         "loaded as one pipeline it takes {} of RAM, more than there is: load, use and release the text encoder first",
         with_unit(answer.ram_to_load)
     );
+    let otherwise = answer.ignored.iter().map(|name| match answer.settings.get(name) {
+        Some(value) => format!("{} takes {name} {}, whatever --set says", answer.stack, show(value, None)),
+        None => format!("{} has no {name}, whatever --set says", answer.stack),
+    });
+    let otherwise: Vec<String> = otherwise.collect();
     let said = [
         (answer.fits() != Fits::Yes).then(|| advice(answer)),
+        (!otherwise.is_empty()).then(|| otherwise.join("; ")),
         (answer.spills && is_short_of_vram).then(|| spill.to_owned()),
         (is_tight && answer.fits() != Fits::No).then_some(loading),
         (others > 0).then_some(now),
@@ -171,18 +204,23 @@ fn time(time: &Time) -> String {
     format!("{}{}", range(time.run), if time.is_published { "" } else { ", estimate" })
 }
 
-// In the unit of the longer one; one number where both are the same.
+// In the unit of the longer one, unless that makes too little of the shorter; one number where both are the same.
 fn range(span: Span) -> String {
-    let (unit, step) = match span.high {
-        high if high >= 2.0 * 3_600.0 => ("h", 3_600.0),
-        high if high >= 2.0 * 60.0 => ("min", 60.0),
+    let unit_of = |seconds: f64| match seconds {
+        hours if hours >= 2.0 * 3_600.0 => ("h", 3_600.0),
+        minutes if minutes >= 2.0 * 60.0 => ("min", 60.0),
         _ => ("s", 1.0),
     };
-    let shown = |seconds: f64| match seconds / step {
+    let shown = |seconds: f64, step: f64| match seconds / step {
         few if few < 10.0 && step > 1.0 => format!("{few:.1}"),
         many => format!("{many:.0}"),
     };
-    match (shown(span.low), shown(span.high)) {
+    let (unit, step) = unit_of(span.high);
+    if span.low / step < 0.5 {
+        let (short, shorter) = unit_of(span.low);
+        return format!("{} {short}–{} {unit}", shown(span.low, shorter), shown(span.high, step));
+    }
+    match (shown(span.low, step), shown(span.high, step)) {
         (low, high) if low == high => format!("{low} {unit}"),
         (low, high) => format!("{low}–{high} {unit}"),
     }

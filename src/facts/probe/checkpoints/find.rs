@@ -95,7 +95,7 @@ pub struct Found {
 /// Why the folder cannot be searched at all.
 pub fn search(root: &Path, until: Instant) -> Result<Found, String> {
     let cannot = |error: std::io::Error| format!("the folder cannot be searched: {error}");
-    let root = fs::canonicalize(root).map_err(cannot)?;
+    let root = dunce::canonicalize(root).map_err(cannot)?;
     fs::read_dir(&root).map_err(cannot)?;
     let mut search =
         Search { found: Found::default(), seen: BTreeSet::from([root.clone()]), queue: VecDeque::new(), root };
@@ -149,7 +149,7 @@ impl Search {
         let Ok(file_type) = entry.file_type() else { return };
         let mut path = folder.join(entry.file_name());
         if file_type.is_symlink() {
-            match fs::canonicalize(&path) {
+            match dunce::canonicalize(&path) {
                 Ok(real) if real.starts_with(&self.root) => path = real,
                 Ok(real) => {
                     if kind.is_some() || real.is_dir() && !is_skipped(&own) {

@@ -17,7 +17,11 @@ fn silence(refusal: Refusal) -> Silence {
     const INSTALL: &str = "install the NVIDIA driver, or give the container its GPUs";
     let (cause, help, installed) = match refusal {
         Refusal::LibraryNotFound => ("its library is not there", INSTALL, false),
-        Refusal::DriverNotLoaded => ("its kernel module is not loaded", "load it with `modprobe nvidia`", false),
+        Refusal::DriverNotLoaded => (
+            "its kernel module is not loaded",
+            "load it with `modprobe nvidia`; on Windows install the driver again",
+            false,
+        ),
         Refusal::LibRmVersionMismatch => (
             "its library and its kernel module are of different versions",
             "restart the machine, or reload the kernel module after the update",
@@ -27,7 +31,9 @@ fn silence(refusal: Refusal) -> Silence {
         Refusal::OperatingSystem => (refusal.reason(), refusal.help(), true),
         Refusal::FunctionNotFound => ("its library is not NVML, or too old", INSTALL, true),
         refusal if refusal.is_of_card() => (refusal.reason(), refusal.help(), true),
-        _ => ("an internal error of the driver", "see `dmesg` for what the driver says", true),
+        _ => {
+            ("an internal error of the driver", "see what the driver says (`dmesg`, on Windows the Event Viewer)", true)
+        }
     };
     Silence { cause, help, installed }
 }

@@ -1,4 +1,4 @@
-//! Asks Windows. The only place of the program with `unsafe`: it fills buffers of ours, and understands nothing.
+//! Asks Windows about processors: it fills buffers of ours, and understands nothing.
 #![expect(unsafe_code, reason = "Win32 is C")]
 
 use std::io;
