@@ -20,13 +20,13 @@
 //! 1. `journal.json` names all files with the hashes of their old and new bytes, phase `prepare`;
 //! 2. the old bytes are saved, and each new file is written beside its target under a dot-name;
 //! 3. the journal moves to phase `commit`; **this one rename decides**;
-//! 4. each new file is renamed over its target, and read back;
+//! 4. each new file and its target change places, and both are read back (`swap.rs`);
 //! 5. the journal moves to phase `finish`; `applied.json` and the history are brought in line, and the journal is removed.
 //!
 //! So whatever this module has put on disk is named by the journal, or the journal is gone. A run that finds a journal
 //! in phase `prepare` removes what was prepared: no target has changed yet. In phase `commit` it does the remaining
 //! renames, all of which are known by hash to be possible; when they are not, because somebody edited a target or removed
-//! a new file in between, it puts the saved bytes back into the targets that did change and leaves the edit alone. In
+//! a new file in between, it puts the old bytes back into the targets that did change and leaves the edit alone. In
 //! phase `finish` it does the rest of step 5, whatever the targets hold by then. Every step of each way may be
 //! interrupted and repeated.
 //!

@@ -64,6 +64,11 @@ pub(super) fn read(file: &File) -> io::Result<String> {
     String::from_utf16(characters).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
+/// Whether the file system has no access lists (`ERROR_INVALID_FUNCTION`, `ERROR_NOT_SUPPORTED`).
+pub(super) fn has_none(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(1 | 50))
+}
+
 /// Gives an access list to a file that is open with the right to change it, entry by entry as it was read: with those that
 /// came from the folder, and no others.
 pub(super) fn give(file: &File, list: &str) -> io::Result<()> {

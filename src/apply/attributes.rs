@@ -58,8 +58,13 @@ impl Attributes {
 
     #[cfg(windows)]
     fn read(file: &File) -> io::Result<Self> {
-        // Some file systems, such as FAT, have none.
-        Ok(Self { access: access::read(file).ok(), ..Self::default() })
+        let access = match access::read(file) {
+            Ok(list) => Some(list),
+            // FAT has none.
+            Err(error) if access::has_none(&error) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { access, ..Self::default() })
     }
 
     /// Gives them to a new file.

@@ -119,7 +119,9 @@ impl Pair {
             return Ok(());
         }
         match (&now, &beside) {
+            // Removed: what was there lies beside.
             (None, Some(_)) => drop(disk::move_to_free(staged, target)?),
+            // Exchanged, for the old bytes or an edit of them.
             (Some(_), Some(_)) if beside != file.after => {
                 if !disk::exchange(staged, target)? {
                     disk::rename(staged, target)?;
@@ -128,11 +130,13 @@ impl Pair {
                     disk::exchange(staged, target)?;
                 }
             }
+            // Replaced by a mere rename.
             _ if file.before.is_some() => {
                 disk::remove_file(restored)?;
                 write(restored, &saved()?, file.attributes.as_ref())?;
                 disk::rename(restored, target)?;
             }
+            // Made anew.
             _ => {
                 disk::rename(target, staged)?;
                 if hash(staged)? != file.after {
