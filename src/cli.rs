@@ -31,6 +31,7 @@ mod rollback;
 mod schema;
 mod screen;
 mod test;
+mod validate;
 mod verify;
 
 use error::CliError;
@@ -65,6 +66,7 @@ First steps:
   wan22-policy apply --root DIR --dry-run    what would change in the installation in DIR
   wan22-policy apply --root DIR              change it
   wan22-policy rollback --root DIR           take that back, byte for byte
+  wan22-policy validate --root DIR           whether Python can read its sources
 
 Exit codes:
   0  fine, also when something was changed
@@ -81,6 +83,7 @@ enum Command {
     Fit(fit::Fit),
     Apply(apply::Apply),
     Verify(verify::Verify),
+    Validate(validate::Validate),
     Rollback(rollback::Rollback),
     History(history::History),
     Check(check::Check),
@@ -161,6 +164,7 @@ impl Command {
             Self::Verify(command) => command.run(screen),
             Self::Rollback(command) => command.run(screen),
             Self::History(command) => command.run(screen),
+            Self::Validate(command) => command.run(screen),
             Self::Check(command) => command.run(screen),
             Self::Test(command) => command.run(screen),
             Self::Impact(command) => command.run(screen),
@@ -182,6 +186,7 @@ impl Command {
             Self::Verify(command) => command.output.is_json(),
             Self::Rollback(command) => command.output.is_json(),
             Self::History(command) => command.output.is_json(),
+            Self::Validate(command) => command.output.is_json(),
             Self::Check(command) => command.is_json(),
             Self::Test(command) => command.output.is_json(),
             Self::Impact(command) => command.is_json(),

@@ -15,9 +15,9 @@ use crate::facts::{Facts, Origin};
 use crate::policy::{PolicySet, RunTime, Stack};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 
-/// Sizes that are tried where a video does not fit and the stack takes any, the largest first, px. They suit the patches of
-/// every model.
-const SIZES: &[[i64; 2]] = &[[1280, 704], [960, 544], [832, 480], [640, 352], [448, 256]];
+/// Sizes that are tried where a video does not fit and the stack takes any, the largest first, px. All but the first suit the
+/// patches of every model.
+const SIZES: &[[i64; 2]] = &[[1280, 720], [1280, 704], [960, 544], [832, 480], [640, 352], [448, 256]];
 
 /// Sizes of RAM that computers are sold with, GiB; a larger one is proposed where RAM is what is short.
 const RAM_SIZES: [i64; 9] = [16, 24, 32, 48, 64, 96, 128, 192, 256];

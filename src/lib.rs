@@ -55,4 +55,5 @@ pub mod scaffold;
 pub mod schema;
 pub mod settings;
 pub mod target;
+pub mod validate;
 pub mod yaml;

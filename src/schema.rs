@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 
 use crate::report::explain::ExplainReport;
 use crate::report::fit::FitReport;
-use crate::report::json::{ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport};
+use crate::report::json::{
+    ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport, ValidateReport,
+};
 use crate::settings;
 
 /// A format and its schema.
@@ -45,6 +47,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "policy", what: "a policy file", generate: Some(policy::schema) },
     Format { name: "settings", what: "the settings of a plan, and what each decides", generate: None },
     Format { name: "test", what: "what `test` prints", generate: Some(schema::<TestReport>) },
+    Format { name: "validate", what: "what `validate` prints", generate: Some(schema::<ValidateReport>) },
 ];
 
 /// The format of that name.

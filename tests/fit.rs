@@ -144,7 +144,7 @@ fn what_a_stack_cannot_run_is_refused_with_the_reason() {
     assert_eq!(size["would_fit_with"], serde_json::json!(["704x1280"]));
     // No size of this model has other edges, and no card of that age FlashAttention.
     let odd = &asked(&["--model", "t2v-a14b", "--size", "1920x1080"])[0];
-    assert_eq!((&odd["fits"], &odd["would_fit_with"]), (&"no".into(), &serde_json::json!(["1280x704"])), "{odd}");
+    assert_eq!((&odd["fits"], &odd["would_fit_with"]), (&"no".into(), &serde_json::json!(["1280x720"])), "{odd}");
     let old = ["--gpu", "Tesla V100-SXM2-32GB", "--ram", "64GiB", "--model", "t2v-1.3b", "--stack", "official"];
     assert_eq!(answers(&project, &old)[0]["binding"], "stack");
     let told = project.run(
@@ -362,6 +362,10 @@ fn a_card_that_cannot_be_told_is_asked_for() {
     fit(&["--gpu", "L4", "--gpus", "4", "--ram", "64GiB"]).expect(0).says("4 x NVIDIA L4 (");
     fit(&["--gpu", "L4", "--size", "1280"]).expect(2).says("is not WIDTHxHEIGHT");
     fit(&["--gpu", "rtx4090", "--size", "832X480"]).expect(0).says("NVIDIA GeForce RTX 4090 (");
+    fit(&["--gpu", "A100"]).expect(2).says("may be several cards").says("A100-PCIE-40GB");
+    fit(&["--gpu", "RTX PRO 6000 Server", "--model", "t2v-1.3b"])
+        .expect(0)
+        .says("Blackwell Server Edition (95.59 GiB)");
     // What most people call it is a card of its own in the table, of no size.
     fit(&["--gpu", "H100"]).expect(2).says("has no size of `NVIDIA H100`").says("say which: NVIDIA H100 80GB HBM3");
     fit(&["--gpu", "H100 SXM"]).expect(2).says("there are NVIDIA H100 80GB HBM3");

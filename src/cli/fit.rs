@@ -298,9 +298,16 @@ impl Fit {
         if words.is_empty() {
             return Err(CliError::usage("--gpu names no card"));
         }
-        let ways: [&dyn Fn(&str) -> bool; 3] =
-            [&|name| name == words, &|name| begins(name, &words), &|name| has(name, &words)];
-        let named = ways.into_iter().map(of).find(|rows| !rows.is_empty()).unwrap_or_default();
+        let ways: [&dyn Fn(&str) -> bool; 4] =
+            [&|name| name == words, &|name| begins(name, &words), &|name| has(name, &words), &|name| {
+                has_all(name, &words)
+            }];
+        let mut named = ways.into_iter().map(of).find(|rows| !rows.is_empty()).unwrap_or_default();
+        // Those of several that come in the size that was named.
+        let is_of_size = |(_, row): &(&str, &Value)| self.vram.is_some_and(|size| row["vram"] == size);
+        if names(&named).len() > 1 && named.iter().any(is_of_size) {
+            named.retain(is_of_size);
+        }
         let Some((name, _)) = named.first() else {
             // By all words but the last ones, then by letters.
             let fewer = words.split(' ').next().filter(|first| first.chars().any(|c| c.is_ascii_digit()));
@@ -401,15 +408,23 @@ fn short(name: &str) -> String {
 
 // Whether a name begins with these words, as `rtx 6000 ada generation` does with `rtx 6000 ada`.
 fn begins(name: &str, words: &str) -> bool {
-    name.strip_prefix(words).is_some_and(|rest| rest.starts_with(' '))
+    name.strip_prefix(words).is_some_and(|rest| rest.starts_with(is_between))
 }
 
 // Whether a name has these words, one of them perhaps only in part: `rtx 4070 ti` has `4070`, and `v100-pcie-16gb` `v100`.
 fn has(name: &str, words: &str) -> bool {
-    let is_part = |c: char| !c.is_alphanumeric();
-    let all: Vec<&str> = name.split(is_part).collect();
-    let asked: Vec<&str> = words.split(is_part).collect();
+    let all: Vec<&str> = name.split(is_between).collect();
+    let asked: Vec<&str> = words.split(is_between).collect();
     all.windows(asked.len()).any(|some| some == asked)
+}
+
+// Whether a name has all these words, whatever stands between them.
+fn has_all(name: &str, words: &str) -> bool {
+    words.split(is_between).all(|word| name.split(is_between).any(|part| part == word))
+}
+
+fn is_between(c: char) -> bool {
+    !c.is_alphanumeric()
 }
 
 fn parse_bytes(text: &str) -> Result<i64, String> {

@@ -73,6 +73,8 @@ pub const CODES: &[CodeInfo] = &[
     code("policy-file", Severity::Error, "A policy file does not have the form that `schemas/policy.schema.json` describes: a key that is not of the language, one that is missing, or a value of another kind. `policies/README.md` shows each form."),
     code("policy-never-matches", Severity::Warning, "The condition of a policy holds on none of the machines of the corpus, so nothing shows that it is right. Add a machine that it is for with `wan22-policy new machine`, or correct its `when`."),
     code("probe-silent", Severity::Warning, "The system did not answer in the time that it has, so what it would say is unknown. The other probes go on."),
+    code("python-syntax", Severity::Error, "Python cannot read a source of the installation, so what imports it fails. The place is the one that Python reports; the first error of a file often hides others. Mend it, or take the file from where it came again."),
+    code("python-unread", Severity::Warning, "A folder or a Python source of the installation was not read: its permissions, a link, or its size. Nobody knows whether Python can read it."),
     code("redundant-condition", Severity::Warning, "A part of a condition changes nothing: the other parts already say it, or it holds everywhere. Remove it, or correct what was meant."),
     code("setting-gap", Severity::Warning, "Several policies give a setting a value, and on some machine of which everything they ask is known none does. Close the gap, or give a lower layer a value for all."),
     code("setting-never-set", Severity::Warning, "No policy gives a declared setting a value on any machine of the corpus. Give it one in layer 10, or remove it from the schema of settings."),

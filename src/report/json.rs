@@ -25,6 +25,8 @@ pub const PLAN: &str = "wan22-policy/plan/v1";
 pub const APPLY: &str = "wan22-policy/apply/v1";
 /// Name and version of the format of [`HistoryReport`].
 pub const HISTORY: &str = "wan22-policy/history/v1";
+/// Name and version of the format of [`ValidateReport`].
+pub const VALIDATE: &str = "wan22-policy/validate/v1";
 /// Name and version of the format of [`ImpactReport`].
 pub const IMPACT: &str = "wan22-policy/impact/v1";
 /// Name and version of the format of [`TestReport`].
@@ -240,6 +242,26 @@ pub struct Drift {
     /// What it holds; absent when the file does not have the key, or cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<Value>,
+}
+
+/// What `validate --format json` prints.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ValidateReport {
+    /// Name and version of this format: `wan22-policy/validate/v1`.
+    #[schemars(extend("const" = VALIDATE))]
+    pub schema: String,
+    /// The installation, as it was given.
+    pub root: String,
+    /// The version of Python that reads it; absent where none was found, and the newest that is known was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
+    /// Python sources that were read.
+    pub files: usize,
+    /// Those of them that Python cannot read.
+    pub broken: usize,
+    /// The first error of each broken file, at its line, and what could not be read.
+    pub findings: Vec<FindingRecord>,
 }
 
 /// What `history --format json` prints.

@@ -89,6 +89,11 @@ pub struct Found {
     pub passed: Vec<(String, Fault)>,
 }
 
+/// Whether a folder is a Python environment, with packages of others.
+pub fn is_environment(folder: &Path) -> bool {
+    ENVIRONMENTS.iter().any(|name| folder.join(name).exists())
+}
+
 /// Searches a folder until a moment.
 ///
 /// # Errors
@@ -188,7 +193,8 @@ impl Search {
     }
 }
 
-// Hidden folders hold caches, versions and half downloads.
-fn is_skipped(name: &str) -> bool {
+/// Whether a folder of this name holds nothing of the installation's own. Hidden folders hold caches, versions and half
+/// downloads.
+pub fn is_skipped(name: &str) -> bool {
     name.starts_with('.') || SKIPPED.contains(&name)
 }

@@ -1,0 +1,251 @@
+//! What CPython's tokenizer says of a file by itself.
+//!
+//! When its parser has found an error, CPython tokenizes the rest of the file and lets what it finds there prevail: a bracket
+//! that does not match, a text without its end, a bracket that is still open. Those lines are the ones that people look for,
+//! so they are found here the same way. Sources: CPython 3.11, Parser/tokenizer.c and Parser/pegen_errors.c.
+
+/// Columns of a tab.
+const TAB: usize = 8;
+
+/// Prefixes of a text, in lower case.
+const PREFIXES: [&str; 12] = ["r", "u", "b", "f", "t", "br", "rb", "fr", "rf", "tr", "rt", "bu"];
+
+/// Words that may follow a number without a space.
+const AFTER_NUMBER: [&str; 8] = ["and", "else", "for", "if", "in", "is", "not", "or"];
+
+/// What is wrong with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// A bracket that closes none, or another one than was opened.
+    Bracket,
+    /// A text without its end.
+    Text,
+    /// A number that goes on as a name, or begins with a zero.
+    Number,
+    /// A character that no name has, such as a typographic quote.
+    Letter,
+    /// A byte of 0.
+    Null,
+    /// A line that is indented less than the one before, and not as much as any before that.
+    Dedent,
+    /// A line whose tabs and spaces can be read in two ways.
+    Tabs,
+    /// A backslash that does not end its line.
+    Continuation,
+}
+
+impl Wrong {
+    /// Whether it is reported although the parser stopped before it.
+    pub fn prevails(self) -> bool {
+        matches!(self, Self::Bracket | Self::Text | Self::Number | Self::Letter | Self::Null)
+    }
+}
+
+/// What was found, in bytes from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tokenized {
+    /// The first token that is wrong, and where.
+    pub wrong: Option<(Wrong, usize)>,
+    /// The innermost bracket that is open at the end, where no token is wrong.
+    pub open: Option<usize>,
+}
+
+/// Reads all tokens of a file.
+pub(super) fn tokenize(source: &str) -> Tokenized {
+    let mut reader = Reader { bytes: source.as_bytes(), at: 0, open: Vec::new(), indents: vec![Indent::default()] };
+    let wrong = reader.read().err();
+    let open = reader.open.last().filter(|_| wrong.is_none()).map(|(_, at)| *at);
+    Tokenized { wrong, open }
+}
+
+/// How far a line is indented, with tabs to the next multiple of eight, and with tabs as one column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Indent {
+    columns: usize,
+    characters: usize,
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    // Brackets and where they stand.
+    open: Vec<(u8, usize)>,
+    indents: Vec<Indent>,
+}
+
+impl Reader<'_> {
+    fn byte(&self, ahead: usize) -> Option<u8> {
+        self.bytes.get(self.at + ahead).copied()
+    }
+
+    fn skip_while(&mut self, is_part: impl Fn(u8) -> bool) {
+        while self.byte(0).is_some_and(&is_part) {
+            self.at += 1;
+        }
+    }
+
+    fn read(&mut self) -> Result<(), (Wrong, usize)> {
+        let mut is_line_start = true;
+        loop {
+            if std::mem::take(&mut is_line_start) {
+                self.indentation()?;
+            }
+            let Some(byte) = self.byte(0) else { return Ok(()) };
+            let start = self.at;
+            match byte {
+                b'\n' => {
+                    self.at += 1;
+                    is_line_start = self.open.is_empty();
+                }
+                b'#' => self.skip_while(|byte| byte != b'\n'),
+                0 => return Err((Wrong::Null, start)),
+                b'\\' => {
+                    self.at += 1 + usize::from(self.byte(1) == Some(b'\r'));
+                    if self.byte(0) != Some(b'\n') || self.byte(1).is_none() {
+                        return Err((Wrong::Continuation, start));
+                    }
+                    self.at += 1;
+                }
+                b'(' | b'[' | b'{' => {
+                    self.open.push((byte, start));
+                    self.at += 1;
+                }
+                b')' | b']' | b'}' => {
+                    let opening = match byte {
+                        b')' => b'(',
+                        b']' => b'[',
+                        _ => b'{',
+                    };
+                    if self.open.pop().is_none_or(|(open, _)| open != opening) {
+                        return Err((Wrong::Bracket, start));
+                    }
+                    self.at += 1;
+                }
+                b'"' | b'\'' => self.text(start)?,
+                byte if is_name(byte) && !byte.is_ascii_digit() => {
+                    self.skip_while(is_name);
+                    self.letters(start)?;
+                    let word = self.bytes[start..self.at].to_ascii_lowercase();
+                    let is_prefix = PREFIXES.iter().any(|prefix| prefix.as_bytes() == word);
+                    if is_prefix && matches!(self.byte(0), Some(b'"' | b'\'')) {
+                        self.text(start)?;
+                    }
+                }
+                byte if byte.is_ascii_digit() => self.number(start)?,
+                b'.' if self.byte(1).is_some_and(|next| next.is_ascii_digit()) => self.number(start)?,
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn indentation(&mut self) -> Result<(), (Wrong, usize)> {
+        let mut now = Indent::default();
+        loop {
+            match self.byte(0) {
+                Some(b' ') => now = Indent { columns: now.columns + 1, characters: now.characters + 1 },
+                Some(b'\t') => {
+                    now = Indent { columns: (now.columns / TAB + 1) * TAB, characters: now.characters + 1 };
+                }
+                Some(b'\x0c') => now = Indent::default(),
+                // Lines without a statement are as they like.
+                Some(b'#' | b'\n' | b'\r' | b'\\') | None => return Ok(()),
+                _ => break,
+            }
+            self.at += 1;
+        }
+        let top = |indents: &[Indent]| indents.last().copied().unwrap_or_default();
+        let before = top(&self.indents);
+        if now.columns > before.columns {
+            if now.characters <= before.characters {
+                return Err((Wrong::Tabs, self.at));
+            }
+            self.indents.push(now);
+            return Ok(());
+        }
+        while top(&self.indents).columns > now.columns {
+            self.indents.pop();
+        }
+        match top(&self.indents) {
+            same if same == now => Ok(()),
+            same if same.columns == now.columns => Err((Wrong::Tabs, self.at)),
+            _ => Err((Wrong::Dedent, self.at)),
+        }
+    }
+
+    // From the quote, which may follow a prefix at `start`.
+    fn text(&mut self, start: usize) -> Result<(), (Wrong, usize)> {
+        let quote = self.byte(0);
+        let is_long = self.byte(1) == quote && self.byte(2) == quote;
+        self.at += if is_long { 3 } else { 1 };
+        loop {
+            match self.byte(0) {
+                None => return Err((Wrong::Text, start)),
+                Some(b'\n') if !is_long => return Err((Wrong::Text, start)),
+                // What is escaped may be the end of a line.
+                Some(b'\\') => {
+                    self.at += if self.byte(1) == Some(b'\r') && self.byte(2) == Some(b'\n') { 3 } else { 2 }
+                }
+                byte if byte == quote => {
+                    if !is_long {
+                        self.at += 1;
+                        return Ok(());
+                    }
+                    if self.byte(1) == quote && self.byte(2) == quote {
+                        self.at += 3;
+                        return Ok(());
+                    }
+                    self.at += 1;
+                }
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    // Names have letters of every script, but no typographic quotes.
+    fn letters(&self, start: usize) -> Result<(), (Wrong, usize)> {
+        let name = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
+        let strange =
+            name.char_indices().find(|(_, letter)| !letter.is_ascii() && !unicode_ident::is_xid_continue(*letter));
+        strange.map_or(Ok(()), |(at, _)| Err((Wrong::Letter, start + at)))
+    }
+
+    fn number(&mut self, start: usize) -> Result<(), (Wrong, usize)> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || byte == b'_';
+        let radix = self.byte(1).filter(|_| self.byte(0) == Some(b'0')).map(|byte| byte.to_ascii_lowercase());
+        if matches!(radix, Some(b'x' | b'o' | b'b')) {
+            self.at += 2;
+            self.skip_while(|byte| {
+                if radix == Some(b'x') { byte.is_ascii_hexdigit() || byte == b'_' } else { is_digit(byte) }
+            });
+        } else {
+            self.skip_while(is_digit);
+            let digits = &self.bytes[start..self.at];
+            let has_leading_zero =
+                digits.first() == Some(&b'0') && digits.iter().any(|digit| !matches!(digit, b'0' | b'_'));
+            let is_float = matches!(self.byte(0), Some(b'.' | b'e' | b'E' | b'j' | b'J'));
+            if has_leading_zero && !is_float {
+                return Err((Wrong::Number, start));
+            }
+            if self.byte(0) == Some(b'.') {
+                self.at += 1;
+                self.skip_while(is_digit);
+            }
+            let sign = usize::from(matches!(self.byte(1), Some(b'+' | b'-')));
+            if matches!(self.byte(0), Some(b'e' | b'E'))
+                && self.byte(1 + sign).is_some_and(|next| next.is_ascii_digit())
+            {
+                self.at += 1 + sign;
+                self.skip_while(is_digit);
+            }
+            self.at += usize::from(matches!(self.byte(0), Some(b'j' | b'J')));
+        }
+        let rest = &self.bytes[self.at..];
+        let is_word = AFTER_NUMBER.iter().any(|word| rest.starts_with(word.as_bytes()));
+        if self.byte(0).is_some_and(is_name) && !is_word { Err((Wrong::Number, start)) } else { Ok(()) }
+    }
+}
+
+// Python's names have letters of every script, all of them beyond ASCII here.
+fn is_name(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric() || !byte.is_ascii()
+}

@@ -1,0 +1,106 @@
+//! The Python sources of an installation, and what is wrong with them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use rayon::prelude::*;
+use walkdir::{DirEntry, WalkDir};
+
+use super::python;
+use crate::diag::{Finding, Source, Span};
+use crate::facts::probe::checkpoints::find::{is_environment, is_skipped};
+
+/// Larger files are not read: nobody wrote them by hand.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Most files that are read.
+const MAX_FILES: usize = 100_000;
+
+/// What became of the sources.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// How many files were read.
+    pub files: usize,
+    /// How many of them Python cannot read.
+    pub broken: usize,
+    /// The first error of each broken file, and the files that could not be read, by name.
+    pub findings: Vec<Finding>,
+}
+
+/// Reads every `.py` file below a folder, as the Python of a version would; `None` is the newest that is known.
+///
+/// Packages that are installed in an environment of their own, caches and hidden folders are passed by, and links are not
+/// followed.
+pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
+    let mut sources = Sources::default();
+    let mut files = Vec::new();
+    for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(is_looked_into) {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() && is_python(entry.path()) => files.push(entry.into_path()),
+            Ok(_) => {}
+            Err(error) => {
+                let path = error.path().map_or_else(|| root.to_owned(), Path::to_owned);
+                sources.findings.push(unread(&shown(root, &path), &error));
+            }
+        }
+        if files.len() >= MAX_FILES {
+            let message = format!("only the first {MAX_FILES} Python sources of `{}` were read", root.display());
+            sources
+                .findings
+                .push(Finding::warning("python-unread", message).help("name a folder inside it with --root"));
+            break;
+        }
+    }
+    let checked: Vec<Result<Option<Finding>, Finding>> = files
+        .par_iter()
+        .map(|path| {
+            let name = shown(root, path);
+            let bytes = read(path).map_err(|error| unread(&name, &error))?;
+            Ok(broken(&name, python::check(&bytes, version)))
+        })
+        .collect();
+    sources.files = checked.iter().filter(|checked| checked.is_ok()).count();
+    sources.broken = checked.iter().filter(|checked| matches!(checked, Ok(Some(_)))).count();
+    sources.findings.extend(checked.into_iter().filter_map(|checked| checked.unwrap_or_else(Some)));
+    sources
+}
+
+fn is_looked_into(entry: &DirEntry) -> bool {
+    let is_others = || is_skipped(&entry.file_name().to_string_lossy()) || is_environment(entry.path());
+    entry.depth() == 0 || !entry.file_type().is_dir() || !is_others()
+}
+
+fn is_python(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("py"))
+}
+
+// As people write it: below the root, with `/`.
+fn shown(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE >> 20)));
+    }
+    Ok(bytes)
+}
+
+fn unread(name: &str, why: &impl ToString) -> Finding {
+    Finding::warning("python-unread", format!("`{name}` cannot be read: {}", why.to_string()))
+}
+
+fn broken(name: &str, checked: python::Checked) -> Option<Finding> {
+    let error = checked.error?;
+    let span = Span { source: Source::new(name, checked.text), range: error.range };
+    let finding = Finding::error("python-syntax", "Python cannot read this file").at(span, error.message);
+    Some(match error.help {
+        Some(help) => finding.help(help),
+        None => finding,
+    })
+}

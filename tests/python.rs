@@ -1,0 +1,266 @@
+//! `validate --only syntax`: which Python sources are broken and at which line, as Python itself says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may panic and speak"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::project::Project;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use rand_core::Rng;
+use serde_json::Value;
+use wan22_policy::diag::{Source, Span};
+use wan22_policy::validate::python::check;
+
+/// Sources, each with the line of its error; 0 where there is none. Python 3.11 says the same of all of them.
+const SOURCES: &[(&str, usize)] = &[
+    ("", 0),
+    ("x = 1\n", 0),
+    ("match x:\n    case [1, *rest]:\n        pass\n", 0),
+    ("async def f():\n    return [x async for x in y]\n", 0),
+    ("try:\n    pass\nexcept* ValueError:\n    pass\n", 0),
+    ("def f():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n", 0),
+    ("x = 0xfF + 1_000.5e-3j if 1else 0\n", 0),
+    ("\u{e9}t\u{e9} = 'caf\u{e9}'\n", 0),
+    ("if x:\n\ty = 1\n\tz = 2\n", 0),
+    // Brackets are found where they were opened.
+    ("x = (1,\n     2\ny = 3\n", 1),
+    ("def f(a,\n      b:\n    pass\n", 1),
+    ("x = [1, 2)\n", 1),
+    ("x = 1\ny = 2)\n", 2),
+    ("f(\n", 1),
+    // Texts are found where they begin.
+    ("x = 1\ny = 'abc\nz = 2\n", 2),
+    ("x = \"\"\"abc\n\n\n", 1),
+    ("if x\n    y = '''\n", 2),
+    // Blocks.
+    ("if x:\ny = 1\n", 2),
+    ("if x:\n    # nothing\n\ny = 1\n", 4),
+    ("def f():\n", 1),
+    ("x = 1\n  y = 2\n", 2),
+    ("if x:\n        y = 1\n    z = 2\n", 3),
+    ("if x:\n\ty = 1\n        z = 2\n", 3),
+    ("if x\n    y = 1\n", 1),
+    ("try:\n    pass\nx = 1\n", 3),
+    ("for x in y:\n    pass\nelse\n    pass\n", 3),
+    // Expressions.
+    ("x = [\n    1,\n    2\n    3,\n]\n", 3),
+    ("x = \n", 1),
+    ("print 'hello'\n", 1),
+    ("x = 1 +\n", 1),
+    ("f(a=1,\n  b)\n", 2),
+    ("import\n", 1),
+    ("x = 012\n", 1),
+    ("x = 1abc\n", 1),
+    ("x = \u{2019}a\u{2019}\n", 1),
+    ("x = 1 \\ \ny = 2\n", 1),
+    ("a b\n", 1),
+    ("x = $\n", 1),
+    // What the grammar allows and the compiler does not.
+    ("x = 1\nreturn x\n", 2),
+    ("def f():\n    x = 1\n    global x\n", 3),
+    ("def f(a, a):\n    pass\n", 1),
+    ("f(a=1, a=2)\n", 1),
+    ("break\n", 1),
+    ("if x:\n    continue\n", 2),
+    ("class A:\n    yield 1\n", 2),
+    ("def f():\n    await x\n", 2),
+    ("nonlocal x\n", 1),
+    ("def f():\n    nonlocal x\n", 2),
+    ("def f():\n    x = 1\n    from __future__ import annotations\n", 3),
+    ("None = 1\n", 1),
+    ("f() = 1\n", 1),
+    ("def f():\n    from x import *\n", 2),
+];
+
+fn line(bytes: &[u8], version: Option<(u8, u8)>) -> usize {
+    let checked = check(bytes, version);
+    let at = |range| Span { source: Source::new("x.py", checked.text.as_str()), range }.at().line;
+    checked.error.map_or(0, |error| at(error.range))
+}
+
+#[test]
+fn an_error_is_at_its_line() {
+    for (text, expected) in SOURCES {
+        assert_eq!(line(text.as_bytes(), Some((3, 11))), *expected, "{text:?}");
+        // Nor do ends of lines as Windows writes them change anything.
+        let windows = text.replace('\n', "\r\n");
+        assert_eq!(line(windows.as_bytes(), Some((3, 11))), *expected, "{windows:?}");
+    }
+    let types = b"x = 1\ntype Pair[T] = tuple[T, T]\n";
+    assert_eq!((line(types, Some((3, 11))), line(types, Some((3, 12))), line(types, None)), (2, 0, 0));
+}
+
+#[test]
+fn a_file_is_read_in_its_encoding() {
+    assert_eq!(line(b"\xef\xbb\xbfx = 1\n", None), 0);
+    assert_eq!(line(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n", None), 0);
+    assert_eq!(line(b"#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\nx = '\x93'\n", None), 0);
+    assert_eq!(line(b"x = 1\n\ny = '\xe9'\n", None), 3);
+    assert_eq!(line(b"# coding: nonsense\nx = 1\n", None), 1);
+    assert_eq!(line(b"x = 1\ny = \0\n", None), 2);
+    assert_eq!(line(b"\xff\xfex\0", None), 1);
+}
+
+/// A Python of 3.11 or newer, its version, and the folder of its own library.
+fn python() -> Option<(PathBuf, PathBuf)> {
+    let code = "import sys, os; print(sys.executable); print(os.path.dirname(os.__file__)); sys.exit(sys.version_info < (3, 11))";
+    ["python3", "/usr/bin/python3"].into_iter().find_map(|name| {
+        let ran = Command::new(name).args(["-I", "-c", code]).stderr(Stdio::null()).output().ok()?;
+        let said = String::from_utf8(ran.stdout).ok().filter(|_| ran.status.success())?;
+        let mut lines = said.lines().map(PathBuf::from);
+        Some((lines.next()?, lines.next()?))
+    })
+}
+
+const ASK: &str = "
+import sys, warnings
+warnings.simplefilter('ignore')
+for path in sys.stdin.read().splitlines():
+    try:
+        compile(open(path, 'rb').read(), path, 'exec', dont_inherit=True)
+        print(0)
+    except SyntaxError as error:
+        print(error.lineno or 1)
+    except ValueError:
+        print(-1)
+";
+
+/// What Python says of each file: the line, 0 where it can read it, less where it does not say.
+fn asked(python: &Path, files: &[PathBuf]) -> Vec<i64> {
+    let mut child =
+        Command::new(python).args(["-I", "-c", ASK]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let names: Vec<String> = files.iter().map(|file| file.to_str().unwrap().to_owned()).collect();
+    let mut pipe = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || std::io::Write::write_all(&mut pipe, names.join("\n").as_bytes()));
+    let said = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    String::from_utf8(said.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// One change to a source, as slips of a hand or a broken download make them.
+fn damaged(text: &str, random: &mut impl FnMut(usize) -> usize) -> String {
+    let boundary = |at: usize| text.floor_char_boundary(at);
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let picked = random(lines.len());
+    let with = |line: &str| {
+        let (before, after) = (lines[..picked].concat(), lines[picked + 1..].concat());
+        format!("{before}{line}{after}")
+    };
+    match random(8) {
+        0 => with(""),
+        1 => with(&format!("    {}", lines[picked])),
+        2 => with(lines[picked].get(1..).unwrap_or_default()),
+        3 => with(&lines[picked].repeat(2)),
+        4 => text[..boundary(random(text.len()))].to_owned(),
+        5 => {
+            let at = boundary(random(text.len()));
+            let put = ["(", ")", "[", "]", "{", "}", ":", ",", "\"", "'", "=", "\\", "$", "\n", " "][random(15)];
+            format!("{}{put}{}", &text[..at], &text[at..])
+        }
+        _ => {
+            let what = ["(", ")", "[", "]", "{", "}", ":", ",", "\"", "'", "=", "def ", "in ", "import "][random(14)];
+            let found: Vec<usize> = text.match_indices(what).map(|(at, _)| at).collect();
+            match found.len() {
+                0 => with(""),
+                count => {
+                    let at = found[random(count)];
+                    format!("{}{}", &text[..at], &text[at + what.len()..])
+                }
+            }
+        }
+    }
+}
+
+/// The library of Python and damaged copies of it: the same files are broken, and all but a few at the same line.
+#[test]
+fn python_says_the_same() {
+    let Some((python, library)) = python() else {
+        eprintln!("SKIPPED: no Python of 3.11 or newer is there");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = Vec::new();
+    for (index, (text, expected)) in SOURCES.iter().enumerate() {
+        let file = folder.path().join(format!("table{index}.py"));
+        fs::write(&file, text).unwrap();
+        table.push((file, *expected));
+    }
+    let files: Vec<PathBuf> = table.iter().map(|(file, _)| file.clone()).collect();
+    for ((file, expected), said) in table.iter().zip(asked(&python, &files)) {
+        assert_eq!(i64::try_from(*expected).unwrap(), said, "{:?}", fs::read_to_string(file).unwrap());
+    }
+
+    let mut texts = Vec::new();
+    for folder in [library.clone(), library.join("asyncio"), library.join("json"), library.join("email")] {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "py") {
+                texts.extend(fs::read_to_string(path).ok().filter(|text| (500..40_000).contains(&text.len())));
+            }
+        }
+    }
+    texts.sort();
+    assert!(texts.len() > 50, "{} has {} sources", library.display(), texts.len());
+    let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut random = |below: usize| usize::try_from(rng.next_u64() % below.max(1) as u64).unwrap();
+    let files: Vec<PathBuf> = (0..1200)
+        .map(|index| {
+            let text = texts[random(texts.len())].clone();
+            let text = if index % 10 == 0 { text } else { damaged(&text, &mut random) };
+            let file = folder.path().join(format!("{index}.py"));
+            fs::write(&file, text).unwrap();
+            file
+        })
+        .collect();
+    let (mut broken, mut same, mut others) = (0, 0, Vec::new());
+    for (file, said) in files.iter().zip(asked(&python, &files)) {
+        let found = i64::try_from(line(&fs::read(file).unwrap(), None)).unwrap();
+        assert_eq!(found == 0, said == 0, "{said} to Python, {found} here: {}", fs::read_to_string(file).unwrap());
+        broken += i64::from(said != 0);
+        same += i64::from(said != 0 && found == said);
+        if found != said {
+            others.push((said, found));
+        }
+    }
+    eprintln!(
+        "{} sources, {broken} of them broken: the same ones, {same} at the same line; else {others:?}",
+        files.len()
+    );
+    assert!(broken > 400 && same * 100 >= broken * 99, "{same} of {broken} at the same line: {others:?}");
+}
+
+#[test]
+fn validate_names_the_file_and_the_line() {
+    let project = Project::empty();
+    for (name, text) in [
+        ("app/main.py", "import os\n\ndef f(a,\n      b:\n    return a\n"),
+        ("app/fine.py", "x = 1\n"),
+        ("app/.cache/broken.py", "x = (\n"),
+        ("app/venv/pyvenv.cfg", "home = /usr/bin\n"),
+        ("app/venv/lib/broken.py", "x = (\n"),
+        ("app/node_modules/broken.py", "x = (\n"),
+        ("app/notes.txt", "x = (\n"),
+    ] {
+        project.write(name, text);
+    }
+    let asked = ["validate", "--root", "app", "--only", "syntax"];
+    let report: Value = project.run(&[&asked[..], &["--format", "json"]].concat()).expect(3).json("validate");
+    assert_eq!((&report["files"], &report["broken"]), (&2.into(), &1.into()), "{report}");
+    let finding = &report["findings"][0];
+    assert_eq!(finding["code"], "python-syntax", "{report}");
+    assert_eq!((&finding["at"]["file"], &finding["at"]["line"]), (&"main.py".into(), &3.into()), "{report}");
+    let shown = project.run(&asked).expect(3);
+    insta::assert_snapshot!("validate-syntax", shown.out);
+    project.write("app/main.py", "import os\n");
+    project.run(&asked).expect(0).says("can read all 2 sources");
+    project.run(&["validate", "--root", "nowhere"]).expect(1).says("there is no folder `nowhere`");
+}
