@@ -3,7 +3,7 @@
 //! The rules were written down from Parser/pegen_errors.c and Grammar/python.gram of CPython 3.11, and are held against
 //! Python itself by `tests/python.rs`.
 
-use ruff_python_ast::token::TokenKind;
+use ruff_python_ast::token::{Token, TokenKind};
 use ruff_python_ast::visitor::source_order::{SourceOrderVisitor, walk_expr};
 use ruff_python_ast::{Expr, Mod, Stmt};
 use ruff_python_parser::{ParseError, ParseErrorType, Parsed};
@@ -30,11 +30,8 @@ pub(super) fn of(text: &str, parsed: &Parsed<Mod>, error: &ParseError) -> Syntax
             (next_statement(text, stopped), Some("indent the lines that belong to it, or write `pass`"))
         }
         _ if said.starts_with("Expected `,`, found") => {
-            let last = parsed
-                .tokens()
-                .iter()
-                .filter(|token| token.end().to_usize() <= stopped && !is_space(token.kind()))
-                .last();
+            let is_before = |token: &&Token| token.end().to_usize() <= stopped && !is_space(token.kind());
+            let last = parsed.tokens().iter().rfind(is_before);
             let element = last.and_then(|last| largest(body, last.end().to_usize()));
             (element.unwrap_or(stopped), Some("a comma may be missing"))
         }
