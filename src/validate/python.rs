@@ -1,7 +1,7 @@
 //! Whether Python can read a source file: the first error, on the line where CPython reports it.
 //!
 //! `ruff_python_parser` finds out whether a file is broken. It goes on after an error and tells what it expected; CPython
-//! stops, and looks for the token that people have to mend. [`place`] moves an error of the one to the line of the other.
+//! stops, and looks for the token that people have to mend. `place.rs` moves an error of the one to the line of the other.
 
 use ruff_python_ast::PythonVersion;
 use ruff_python_parser::semantic_errors::SemanticSyntaxErrorKind as Kind;
