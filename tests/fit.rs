@@ -509,3 +509,25 @@ fn what_fits_on_the_usual_cards() {
     }
     insta::assert_snapshot!("usual-cards", text);
 }
+
+/// What was dropped for the layout that was taken is listed, each with what it lacks.
+#[test]
+fn a_layout_that_was_dropped_says_what_it_lacks() {
+    let project = Project::empty();
+    for (machine, workload, least) in [
+        ("rtx-4080-16g-128g-5995wx-nps4", "ti2v-5b:1280x704x121", 6),
+        ("fake-rtx-5060-ti-16g-32g-torch-cu124", "i2v-a14b:1280x720x81", 20),
+    ] {
+        let facts = format!("{}/tests/machines/{machine}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let asked =
+            ["explain", "offload.dit", "--no-site", "--facts", &facts, "--workload", workload, "--format", "json"];
+        let explained = project.run(&asked).expect(0).json("explain");
+        let candidates = explained["explanation"]["candidates"].as_array().unwrap();
+        let dropped: Vec<&Value> = candidates.iter().filter(|candidate| candidate["taken"] != true).collect();
+        assert!(dropped.len() >= least, "{explained}");
+        for candidate in dropped {
+            let because = candidate["because"].as_array().unwrap();
+            assert!(because.iter().any(|why| why.as_str().unwrap().contains("iB too much")), "{candidate}");
+        }
+    }
+}

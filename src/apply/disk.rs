@@ -3,6 +3,8 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+#[cfg(unix)]
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -140,14 +142,32 @@ pub(super) fn write_new(place: &Place, bytes: &[u8], dress: Dress<'_>) -> Result
         options.access_mode(GENERIC_READ | GENERIC_WRITE | WRITE_DAC);
     }
     let mut file = place.folder.open_with(&place.name, &options).map_err(failed("create"))?.into_std();
-    if let Dress::Like(attributes) = dress {
-        attributes.give(&file, &place.path)?;
+    match dress {
+        Dress::Like(attributes) => attributes.give(&file, &place.path)?,
+        Dress::Plain | Dress::Private => belongs_to_its_folder(&file, place),
     }
     step("write", &place.path)?;
     file.write_all(bytes).map_err(failed("write"))?;
     step("sync", &place.path)?;
     file.sync_all().map_err(failed("sync"))
 }
+
+/// What root makes in a folder of somebody else is that user's, who may want to take it back; where the system does not
+/// let it be given away, it stays with its maker.
+#[cfg(unix)]
+fn belongs_to_its_folder(made: &impl AsFd, place: &Place) {
+    let owner = |found: rustix::fs::Stat| (found.st_uid, found.st_gid);
+    let (folder, now) = (rustix::fs::fstat(&*place.folder).map(owner), rustix::fs::fstat(made).map(owner));
+    if let (Ok(folder), Ok(now)) = (folder, now)
+        && folder != now
+    {
+        let (user, group) = (rustix::fs::Uid::from_raw(folder.0), rustix::fs::Gid::from_raw(folder.1));
+        let _ = rustix::fs::fchown(made, Some(user), Some(group));
+    }
+}
+
+#[cfg(not(unix))]
+fn belongs_to_its_folder(_made: &File, _place: &Place) {}
 
 /// Puts one file in the place of another, at once.
 pub(super) fn rename(from: &Place, to: &Place) -> Result<(), ApplyError> {
@@ -258,7 +278,14 @@ pub(super) fn create_dir(place: &Place, private: bool) -> Result<(), ApplyError>
     #[cfg(not(unix))]
     let _ = private;
     match place.folder.create_dir_with(&place.name, &builder) {
-        Ok(()) => sync_folder(place),
+        Ok(()) => {
+            // By a handle of its own: that of a folder which is only passed through changes nothing.
+            #[cfg(unix)]
+            if let Ok(made) = open_dir(place).and_then(|dir| dir.open(".")) {
+                belongs_to_its_folder(&made, place);
+            }
+            sync_folder(place)
+        }
         Err(error) => match stands()? {
             true => Ok(()),
             false => Err(io_error("create", &place.path, error)),
@@ -335,7 +362,9 @@ pub(super) fn open_lock(place: &Place) -> Result<Option<File>, ApplyError> {
     step("open", &place.path)?;
     let file = place.folder.open_with(&place.name, options().write(true).create(true));
     let file = unless_missing(file).map_err(|error| io_error("open", &place.path, error))?;
-    Ok(file.map(cap_std::fs::File::into_std))
+    let file = file.map(cap_std::fs::File::into_std);
+    file.iter().for_each(|file| belongs_to_its_folder(file, place));
+    Ok(file)
 }
 
 /// Whether an open file is the one that stands there.

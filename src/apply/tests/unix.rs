@@ -72,6 +72,27 @@ fn the_owner_is_kept_where_that_is_allowed() {
     assert_eq!(owner(), before);
 }
 
+/// What root writes in the folder of a user, the user can take back.
+#[test]
+fn what_is_made_belongs_to_the_owner_of_the_root() {
+    let case = Case::new(&[("a.json", "old")]);
+    for name in ["", "a.json"] {
+        if std::os::unix::fs::chown(case.path(name), Some(1234), Some(1235)).is_err() {
+            eprintln!("SKIPPED: only root may give files away");
+            return;
+        }
+    }
+    case.apply(&[("a.json", "new"), ("b.json", "new")]);
+    let mut pending = vec![case.path("")];
+    while let Some(path) = pending.pop() {
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert_eq!((found.uid(), found.gid()), (1234, 1235), "{}", path.display());
+        if found.is_dir() {
+            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+}
+
 #[test]
 fn a_file_of_several_names_is_refused() {
     let case = Case::new(&[("a.json", "old")]);
