@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod apply;
 mod author;
 mod both;
+mod card;
 mod check;
 mod completions;
 mod error;

@@ -8,6 +8,7 @@ use clap::Args;
 use rayon::prelude::*;
 use serde_json::{Map, Value};
 
+use super::card::Card;
 use super::error::CliError;
 use super::inputs::today;
 use super::machine::{MachineOptions, complete};
@@ -15,7 +16,7 @@ use super::options::{Goal, InstallationOptions, OutputOptions, PolicyOptions, pa
 use super::{Exit, Screen};
 use crate::diag::did_you_mean;
 use crate::engine::Question;
-use crate::facts::units::{Unit, parse_quantity, show};
+use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::workload::{self, Workload};
 use crate::facts::{Facts, Origin, cards};
 use crate::fit::{self, Fit as Answer};
@@ -25,10 +26,6 @@ use crate::report::human;
 use crate::report::{json, svg};
 use crate::scaffold::machine::summary;
 use crate::settings::SETTINGS;
-
-/// What a card of which no report is known has at least of the size on its box: 15845 of 16384 MiB, as an RTX 5060 Ti, the
-/// least of the cards without ECC in `policies/data/reported.yaml`.
-const REPORTED: f64 = 0.967;
 
 /// The capability of a card of which nothing but the VRAM is asked: Ampere, the oldest with bf16.
 const CAPABILITY: f64 = 8.6;
@@ -282,99 +279,16 @@ impl Fit {
         Ok(facts)
     }
 
-    // A card by its name in the table, or by some words of only that one; `RTX 4090` is enough of `NVIDIA GeForce RTX 4090`.
     fn card(&self, asked: &str, table: &Value, facts: &mut Facts) -> Result<(), CliError> {
-        let rows: Vec<(&str, &Value)> =
-            table.as_array().into_iter().flatten().filter_map(|row| Some((row["name"].as_str()?, row))).collect();
-        let of = |is_meant: &dyn Fn(&str) -> bool| -> Vec<(&str, &Value)> {
-            rows.iter().copied().filter(|(name, _)| is_meant(&short(name))).collect()
-        };
-        let names = |rows: &[(&str, &Value)]| {
-            let mut names: Vec<String> = rows.iter().map(|(name, _)| (*name).to_owned()).collect();
-            names.dedup();
-            names
-        };
-        let words = short(asked);
-        if words.is_empty() {
-            return Err(CliError::usage("--gpu names no card"));
-        }
-        let ways: [&dyn Fn(&str) -> bool; 4] =
-            [&|name| name == words, &|name| begins(name, &words), &|name| has(name, &words), &|name| {
-                has_all(name, &words)
-            }];
-        let mut named = ways.into_iter().map(of).find(|rows| !rows.is_empty()).unwrap_or_default();
-        // Those of several that come in the size that was named.
-        let is_of_size = |(_, row): &(&str, &Value)| self.vram.is_some_and(|size| row["vram"] == size);
-        if names(&named).len() > 1 && named.iter().any(is_of_size) {
-            named.retain(is_of_size);
-        }
-        let Some((name, _)) = named.first() else {
-            // By all words but the last ones, then by letters.
-            let fewer = words.split(' ').next().filter(|first| first.chars().any(|c| c.is_ascii_digit()));
-            let near = fewer.map(|first| names(&of(&|name| has(name, first)))).filter(|near| !near.is_empty());
-            let by_memory = if self.vram.is_none() {
-                "describe it by its memory alone, with --vram and no --gpu"
-            } else {
-                "leave --gpu out"
-            };
-            let near = near.map(|near| format!("there are {}", some_of(near))).or_else(|| {
-                let names: Vec<String> = rows.iter().map(|(name, _)| short(name).to_uppercase()).collect();
-                did_you_mean(&words.to_uppercase(), names.iter().map(String::as_str))
-            });
-            let help = near.map_or_else(|| by_memory.to_owned(), |near| format!("{near}; or {by_memory}"));
-            return Err(CliError::usage(format!("`{asked}` is not in the table of cards")).help(help));
-        };
-        if names(&named).len() > 1 {
-            let help = format!("say which: {}", some_of(names(&named)));
-            return Err(CliError::usage(format!("`{asked}` may be several cards")).help(help));
-        }
+        let card = Card::find(asked, self.vram, table)?;
+        let (total, origin) = card.total(self.vram, &self.policies.table("reported")?)?;
         facts.know("gpus", 1, Origin::Table);
-        facts.know("gpus[0].name", *name, Origin::User);
+        facts.know("gpus[0].name", card.name, Origin::User);
         cards::fill(facts, table);
-        let mut sizes: Vec<u64> = named.iter().filter_map(|(_, row)| row["vram"].as_u64()).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        let reported = self.policies.table("reported")?;
-        let reports = |size: u64| {
-            let mut rows = reported.as_array().into_iter().flatten();
-            rows.find(|row| row["name"] == *name && row["vram"] == size).and_then(|row| row["total"].as_u64())
-        };
-        let at_least = |size: u64| (size as f64 * REPORTED) as u64;
-        // The size on the box is as good a name as what is reported.
-        let size = self.vram.and_then(|asked| sizes.iter().copied().find(|size| i64::try_from(*size) == Ok(asked)));
-        // What the sizes of a card do not have in common is that of the size.
-        if let Some(size) = size.or(sizes.first().copied().filter(|_| sizes.len() == 1)) {
-            let mut of_size = named.iter().filter(|(_, row)| row["vram"] == size).map(|(_, row)| *row);
-            let of_size: Value = of_size.by_ref().cloned().collect();
-            cards::fill(facts, &of_size);
+        if let Some(rows) = card.of_size(self.vram) {
+            cards::fill(facts, &rows);
         }
-        match (self.vram, size, &sizes[..]) {
-            // One of several that were sold; where there is only one, whoever says it means what the card reports.
-            (_, Some(size), [_, _, ..]) => {
-                facts.know("gpus[0].vram.total", reports(size).unwrap_or_else(|| at_least(size)), Origin::Table);
-            }
-            (Some(vram), Some(size), _) => {
-                facts.know("gpus[0].vram.total", reports(size).map_or(vram, |total| total as i64), Origin::User);
-            }
-            (None, _, [size]) => {
-                facts.know("gpus[0].vram.total", reports(*size).unwrap_or_else(|| at_least(*size)), Origin::Table);
-            }
-            (Some(vram), None, _) => facts.know("gpus[0].vram.total", vram, Origin::User),
-            (None, _, []) => {
-                let longer = names(&of(&|other| has(other, &words) && other != words));
-                let help = if longer.is_empty() {
-                    "say it with --vram".to_owned()
-                } else {
-                    format!("say which: {}; or its size with --vram", some_of(longer))
-                };
-                return Err(CliError::usage(format!("the table of cards has no size of `{name}`")).help(help));
-            }
-            (None, _, sizes) => {
-                let sizes: Vec<String> = sizes.iter().map(|size| show(&(*size).into(), Some(Unit::Bytes))).collect();
-                let message = format!("`{name}` was sold with {}", sizes.join(" and "));
-                return Err(CliError::usage(message).help("say which with --vram"));
-            }
-        }
+        facts.know("gpus[0].vram.total", total, origin);
         Ok(())
     }
 }
@@ -382,49 +296,6 @@ impl Fit {
 fn unanswered(why: String) -> CliError {
     let help = "name the card with --gpu, or its memory with --vram and --ram";
     CliError::usage(format!("nobody can tell what fits: {why}")).help(help)
-}
-
-// The first of many names.
-fn some_of(mut names: Vec<String>) -> String {
-    let more = names.len().saturating_sub(12);
-    names.truncate(12);
-    let rest = if more > 0 { format!(", and {more} more") } else { String::new() };
-    format!("{}{rest}", names.join(", "))
-}
-
-// A card's name without its maker and its line, the words apart: `rtx 4090` of `RTX4090`.
-fn short(name: &str) -> String {
-    let mut short = name.trim().to_lowercase();
-    for line in ["rtx", "gtx"] {
-        if short.split(line).nth(1).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
-            short = short.replacen(line, &format!("{line} "), 1);
-        }
-    }
-    for word in ["nvidia ", "geforce ", "tesla ", "quadro "] {
-        short = short.replacen(word, "", 1);
-    }
-    short
-}
-
-// Whether a name begins with these words, as `rtx 6000 ada generation` does with `rtx 6000 ada`.
-fn begins(name: &str, words: &str) -> bool {
-    name.strip_prefix(words).is_some_and(|rest| rest.starts_with(is_between))
-}
-
-// Whether a name has these words, one of them perhaps only in part: `rtx 4070 ti` has `4070`, and `v100-pcie-16gb` `v100`.
-fn has(name: &str, words: &str) -> bool {
-    let all: Vec<&str> = name.split(is_between).collect();
-    let asked: Vec<&str> = words.split(is_between).collect();
-    all.windows(asked.len()).any(|some| some == asked)
-}
-
-// Whether a name has all these words, whatever stands between them.
-fn has_all(name: &str, words: &str) -> bool {
-    words.split(is_between).all(|word| name.split(is_between).any(|part| part == word))
-}
-
-fn is_between(c: char) -> bool {
-    !c.is_alphanumeric()
 }
 
 fn parse_bytes(text: &str) -> Result<i64, String> {
