@@ -15,6 +15,7 @@ use serde_json::Value;
 pub mod config;
 pub mod json;
 pub mod lines;
+mod look;
 pub mod source;
 pub mod toml;
 pub mod yaml;
@@ -25,7 +26,7 @@ use crate::facts::units::show;
 use crate::plan::Plan;
 use crate::settings::SETTINGS;
 use crate::yaml::{Document, escape};
-use config::{Config, KeyChange, TextError, same};
+use config::{Config, KeyChange, TextError, path_of, same};
 use source::{Format, KeyEntry, Recognition, TargetEntry, TargetFileEntry, WhenMissing};
 
 /// A stack and its config files, compiled.
@@ -484,17 +485,17 @@ impl TargetFile {
         }
     }
 
+    // Compiled when a file is checked against it; `None` where it is no schema.
+    fn validator(&self) -> Option<&Validator> {
+        self.validator.get_or_init(|| jsonschema::validator_for(&self.schema).ok()).as_ref()
+    }
+
     // No value of ours may break the stack's own schema; what was broken before is said, and left alone.
     fn validate(&self, shown: &str, config: &Config, edited: &[Vec<String>], findings: &mut Vec<Finding>) {
-        let validator = self.validator.get_or_init(|| jsonschema::validator_for(&self.schema).ok());
-        let Some(validator) = validator else {
+        let Some(validator) = self.validator() else {
             let message = format!("the schema of `{}` in the target is not a JSON Schema", self.path);
             findings.push(Finding::error("config-invalid", message));
             return;
-        };
-        let path_of = |error: &jsonschema::ValidationError<'_>| -> Vec<String> {
-            let pointer = error.instance_path().to_string();
-            pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect()
         };
         let value = config.checked(|value| validator.iter_errors(value).map(|error| path_of(&error)).collect());
         let after = config.text();

@@ -31,6 +31,7 @@ const SOURCES: &[(&str, usize)] = &[
     ("x = 0xfF + 1_000.5e-3j if 1else 0\n", 0),
     ("\u{e9}t\u{e9} = 'caf\u{e9}'\n", 0),
     ("if x:\n\ty = 1\n\tz = 2\n", 0),
+    ("class A:\n    def f(self):\n        nonlocal __class__\n        __class__ = 1\n", 0),
     // Brackets are found where they were opened.
     ("x = (1,\n     2\ny = 3\n", 1),
     ("def f(a,\n      b:\n    pass\n", 1),
@@ -82,7 +83,7 @@ const SOURCES: &[(&str, usize)] = &[
 ];
 
 fn line(bytes: &[u8], version: Option<(u8, u8)>) -> usize {
-    let checked = check(bytes, version);
+    let checked = check(bytes, version).unwrap();
     let at = |range| Span { source: Source::new("x.py", checked.text.as_str()), range }.at().line;
     checked.error.map_or(0, |error| at(error.range))
 }
@@ -105,9 +106,40 @@ fn a_file_is_read_in_its_encoding() {
     assert_eq!(line(b"# -*- coding: latin-1 -*-\nx = '\xe9'\n", None), 0);
     assert_eq!(line(b"#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\nx = '\x93'\n", None), 0);
     assert_eq!(line(b"x = 1\n\ny = '\xe9'\n", None), 3);
+    assert_eq!(line(b"\xef\xbb\xbf# coding: UTF_8\nx = 1\n", None), 0);
+    assert_eq!(line(b"\xef\xbb\xbf# coding: utf8\nx = 1\n", None), 1);
     assert_eq!(line(b"# coding: nonsense\nx = 1\n", None), 1);
     assert_eq!(line(b"x = 1\ny = \0\n", None), 2);
     assert_eq!(line(b"\xff\xfex\0", None), 1);
+}
+
+/// As deep as a source may be it is read, and what is deeper is refused before anything calls itself too often.
+#[test]
+fn a_deep_source_is_read_or_refused() {
+    let project = Project::empty();
+    let blocks = |count: usize| (0..count).map(|level| format!("{}if x:\n", " ".repeat(level))).collect::<String>();
+    let ends = |text: String, level: usize| format!("{text}{}pass\n", " ".repeat(level));
+    for (text, said) in [
+        (format!("{}1{}\n", "(".repeat(200), ")".repeat(200)), "pass  1 file"),
+        (format!("{}1\n", "not ".repeat(990)), "pass  1 file"),
+        (format!("{}b\n", "a.".repeat(990)), "pass  1 file"),
+        (format!("x = {}1\n", "lambda: ".repeat(490)), "pass  1 file"),
+        (format!("{}1\n", "1 + ".repeat(990)), "pass  1 file"),
+        (format!("{}c\n", "a if b else ".repeat(490)), "pass  1 file"),
+        (ends(blocks(99), 99), "pass  1 file"),
+        (format!("x = [{}]\n", "1, ".repeat(100_000)), "pass  1 file"),
+        ("(".repeat(1_000_000), "too many brackets are open here"),
+        (format!("{}1\n", "not ".repeat(1_000_000)), "deeper than 1000 operators"),
+        (format!("{}b\n", "a.".repeat(1_000_000)), "deeper than 1000 operators"),
+        (format!("x = {}1\n", "lambda: ".repeat(400_000)), "deeper than 1000 operators"),
+        (format!("{}1\n", "-".repeat(3_000_000)), "deeper than 1000 operators"),
+        (ends(blocks(1500), 1500), "this line is indented too many times"),
+        ("x = 1\n".repeat(1_000_000), "it is larger than 4 MiB"),
+    ] {
+        project.write("app/main.py", &text);
+        let ran = project.run(&["validate", "--root", "app", "--only", "syntax"]);
+        assert!(ran.out.contains(said), "{said}: {}{}", ran.out.chars().take(500).collect::<String>(), ran.err);
+    }
 }
 
 /// A Python of 3.11 or newer, its version, and the folder of its own library.
@@ -254,13 +286,14 @@ fn validate_names_the_file_and_the_line() {
     }
     let asked = ["validate", "--root", "app", "--only", "syntax"];
     let report: Value = project.run(&[&asked[..], &["--format", "json"]].concat()).expect(3).json("validate");
-    assert_eq!((&report["files"], &report["broken"]), (&2.into(), &1.into()), "{report}");
+    let group = serde_json::json!([{"group": "syntax", "result": "fail", "files": 2, "wrong": 1}]);
+    assert_eq!(report["groups"], group, "{report}");
     let finding = &report["findings"][0];
     assert_eq!(finding["code"], "python-syntax", "{report}");
     assert_eq!((&finding["at"]["file"], &finding["at"]["line"]), (&"main.py".into(), &3.into()), "{report}");
     let shown = project.run(&asked).expect(3);
     insta::assert_snapshot!("validate-syntax", shown.out);
     project.write("app/main.py", "import os\n");
-    project.run(&asked).expect(0).says("can read all 2 sources");
+    project.run(&asked).expect(0).says("syntax  pass  2 files");
     project.run(&["validate", "--root", "nowhere"]).expect(1).says("there is no folder `nowhere`");
 }

@@ -8,6 +8,7 @@ pub mod fit;
 pub mod history;
 pub mod impact;
 pub mod plan;
+pub mod validation;
 pub mod verdicts;
 
 /// A number of things: `1 machine`, `2 machines`.

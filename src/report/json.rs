@@ -253,15 +253,39 @@ pub struct ValidateReport {
     pub schema: String,
     /// The installation, as it was given.
     pub root: String,
-    /// The version of Python that reads it; absent where none was found, and the newest that is known was taken.
+    /// The version of Python that reads its sources; absent where none was found, and the newest that is known was taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub python: Option<String>,
-    /// Python sources that were read.
-    pub files: usize,
-    /// Those of them that Python cannot read.
-    pub broken: usize,
-    /// The first error of each broken file, at its line, and what could not be read.
+    /// What became of each group that was looked at.
+    pub groups: Vec<GroupRecord>,
+    /// What is wrong, each with its file and line.
     pub findings: Vec<FindingRecord>,
+}
+
+/// One group of a validation.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRecord {
+    /// `syntax` or `configuration`.
+    pub group: String,
+    /// What came out.
+    pub result: GroupResult,
+    /// Files that were looked at.
+    pub files: usize,
+    /// Those of them with which something is wrong.
+    pub wrong: usize,
+}
+
+/// What came out of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupResult {
+    /// Nothing is wrong.
+    Pass,
+    /// Something is wrong.
+    Fail,
+    /// There was nothing to look at, which is never a pass.
+    NotMeasured,
 }
 
 /// What `history --format json` prints.

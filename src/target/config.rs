@@ -330,6 +330,12 @@ impl Config {
     }
 }
 
+/// The keys that lead to what an error of a schema is about.
+pub fn path_of(error: &jsonschema::ValidationError<'_>) -> Vec<String> {
+    let pointer = error.instance_path().to_string();
+    pointer.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~")).collect()
+}
+
 /// The value that a path of keys leads to; `None` when a key is missing or something on the way is not an object.
 pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, key| value.as_object()?.get(key))

@@ -8,6 +8,8 @@ use ruff_python_parser::semantic_errors::SemanticSyntaxErrorKind as Kind;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextRange};
 
+use tokens::{Tokenized, Wrong, tokenize};
+
 mod encoding;
 mod place;
 mod scopes;
@@ -33,18 +35,43 @@ pub struct Checked {
     pub error: Option<SyntaxError>,
 }
 
+/// Deepest expression that is looked into, in operators and brackets around one of its parts; the parser calls itself for
+/// each. Nobody writes such a one by hand.
+pub const MOST_DEPTH: usize = 1000;
+
+/// Bytes of stack that [`check`] needs for it.
+pub const STACK: usize = 16 << 20;
+
 /// Checks a file as the Python of a version reads it; `None` is the newest that is known.
-pub fn check(bytes: &[u8], version: Option<(u8, u8)>) -> Checked {
+///
+/// # Errors
+/// Why nobody can tell: an expression is too deep.
+pub fn check(bytes: &[u8], version: Option<(u8, u8)>) -> Result<Checked, String> {
     let (text, undecodable) = encoding::decode(bytes);
-    let error = undecodable.or_else(|| first_error(&text, version));
-    Checked { text, error }
+    let error = match undecodable {
+        Some(error) => Some(error),
+        None => first_error(&text, version)?,
+    };
+    Ok(Checked { text, error })
 }
 
-fn first_error(text: &str, version: Option<(u8, u8)>) -> Option<SyntaxError> {
+fn first_error(text: &str, version: Option<(u8, u8)>) -> Result<Option<SyntaxError>, String> {
+    let tokenized = tokenize(text);
+    // What the tokenizer refuses, whatever the parser says; it guards the parser's stack.
+    if let Some((wrong @ (Wrong::TooManyOpen | Wrong::TooManyIndents), at)) = tokenized.wrong {
+        return Ok(Some(place::of_token(text, wrong, at)));
+    }
+    if tokenized.depth > MOST_DEPTH {
+        return Err(format!("an expression is deeper than {MOST_DEPTH} operators and brackets"));
+    }
+    Ok(parsed_error(text, &tokenized, version))
+}
+
+fn parsed_error(text: &str, tokenized: &Tokenized, version: Option<(u8, u8)>) -> Option<SyntaxError> {
     let version = version.map_or_else(PythonVersion::latest, |(major, minor)| PythonVersion { major, minor });
     let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module).with_target_version(version));
     if let Some(error) = parsed.errors().iter().min_by_key(|error| error.location.start()) {
-        return Some(place::of(text, &parsed, error));
+        return Some(place::of(text, tokenized, &parsed, error));
     }
     let at = |range: TextRange| range.start().to_usize()..range.end().to_usize();
     let newer = parsed.unsupported_syntax_errors().iter().map(|error| (at(error.range()), error.to_string()));

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
@@ -12,10 +13,19 @@ use crate::diag::{Finding, Source, Span};
 use crate::facts::probe::checkpoints::find::{is_environment, is_skipped};
 
 /// Larger files are not read: nobody wrote them by hand.
-const MAX_FILE: u64 = 16 << 20;
+const MAX_FILE: u64 = 4 << 20;
+
+/// Larger files are read one after the other: the tree of one takes some sixty times its size.
+const LARGE: u64 = 256 << 10;
+
+/// Most threads that read.
+const MAX_THREADS: usize = 8;
 
 /// Most files that are read.
 const MAX_FILES: usize = 100_000;
+
+// The first error of a file, if any; or why it was not read.
+type Checked = Result<Option<Finding>, Finding>;
 
 /// What became of the sources.
 #[derive(Clone, Debug, Default)]
@@ -52,14 +62,23 @@ pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
             break;
         }
     }
-    let checked: Vec<Result<Option<Finding>, Finding>> = files
-        .par_iter()
-        .map(|path| {
-            let name = shown(root, path);
-            let bytes = read(path).map_err(|error| unread(&name, &error))?;
-            Ok(broken(&name, python::check(&bytes, version)))
-        })
-        .collect();
+    let check = |path: &PathBuf| -> Checked {
+        let name = shown(root, path);
+        let bytes = read(path).map_err(|error| unread(&name, &error))?;
+        let checked = python::check(&bytes, version).map_err(|why| unread(&name, &why))?;
+        Ok(broken(&name, checked))
+    };
+    let is_large = |path: &PathBuf| path.metadata().is_ok_and(|found| found.len() > LARGE);
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(python::STACK).build();
+    let checked: Vec<Checked> = match pool {
+        Ok(pool) => pool.install(|| {
+            let small: Vec<Option<Checked>> =
+                files.par_iter().map(|path| (!is_large(path)).then(|| check(path))).collect();
+            files.iter().zip(small).map(|(path, checked)| checked.unwrap_or_else(|| check(path))).collect()
+        }),
+        Err(error) => vec![Err(unread(".", &error))],
+    };
     sources.files = checked.iter().filter(|checked| checked.is_ok()).count();
     sources.broken = checked.iter().filter(|checked| matches!(checked, Ok(Some(_)))).count();
     sources.findings.extend(checked.into_iter().filter_map(|checked| checked.unwrap_or_else(Some)));

@@ -6,7 +6,8 @@ use super::SyntaxError;
 
 /// The text, and the error where the file is not in its encoding; bytes that it does not have are replaced.
 pub(super) fn decode(bytes: &[u8]) -> (String, Option<SyntaxError>) {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let marked = bytes.strip_prefix(b"\xef\xbb\xbf");
+    let bytes = marked.unwrap_or(bytes);
     let named = declared(bytes);
     let encoding = match &named {
         Some((name, _)) => Encoding::for_label(label(name).as_bytes()),
@@ -15,6 +16,12 @@ pub(super) fn decode(bytes: &[u8]) -> (String, Option<SyntaxError>) {
     let (text, has_errors) = encoding.unwrap_or(UTF_8).decode_without_bom_handling(bytes);
     let text = text.into_owned();
     let error = match (encoding, named) {
+        // Python takes no other spelling there.
+        (_, Some((name, start))) if marked.is_some() && !is_utf_8(&name) => Some(SyntaxError {
+            range: start..start + name.len(),
+            message: format!("the file begins with the mark of UTF-8, and says `{name}`"),
+            help: Some("write `utf-8`, or remove that comment".to_owned()),
+        }),
         (None, Some((name, start))) => Some(SyntaxError {
             range: start..start + name.len(),
             message: format!("there is no encoding `{name}`"),
@@ -31,6 +38,11 @@ pub(super) fn decode(bytes: &[u8]) -> (String, Option<SyntaxError>) {
         _ => None,
     };
     (text, error)
+}
+
+fn is_utf_8(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    name == "utf-8" || name.starts_with("utf-8-")
 }
 
 // The name after `coding:` or `coding=` in a comment of one of the first two lines, and where it stands.

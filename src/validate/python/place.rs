@@ -9,11 +9,11 @@ use ruff_python_ast::{Expr, Mod, Stmt};
 use ruff_python_parser::{ParseError, ParseErrorType, Parsed};
 use ruff_text_size::Ranged;
 
-use super::tokens::{Wrong, tokenize};
+use super::tokens::{Tokenized, Wrong};
 use super::{SyntaxError, plain};
 
 /// An error of the parser as CPython reports it.
-pub(super) fn of(text: &str, parsed: &Parsed<Mod>, error: &ParseError) -> SyntaxError {
+pub(super) fn of(text: &str, tokenized: &Tokenized, parsed: &Parsed<Mod>, error: &ParseError) -> SyntaxError {
     let said = error.error.to_string();
     let body = parsed.syntax().as_module().map(|module| &module.body[..]).unwrap_or_default();
     let stopped = error.location.start().to_usize();
@@ -42,7 +42,6 @@ pub(super) fn of(text: &str, parsed: &Parsed<Mod>, error: &ParseError) -> Syntax
         _ => (stopped, None),
     };
     let line = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count();
-    let tokenized = tokenize(text);
     match tokenized.wrong {
         Some((wrong, where_wrong)) if wrong.prevails() || line(where_wrong) <= line(at) => {
             return of_token(text, wrong, where_wrong);
@@ -58,7 +57,7 @@ pub(super) fn of(text: &str, parsed: &Parsed<Mod>, error: &ParseError) -> Syntax
     }
 }
 
-fn of_token(text: &str, wrong: Wrong, at: usize) -> SyntaxError {
+pub(super) fn of_token(text: &str, wrong: Wrong, at: usize) -> SyntaxError {
     let (message, help) = match wrong {
         Wrong::Bracket => ("this bracket closes none that is open", "remove it, or open it before"),
         Wrong::Text => ("this text has no end", "close it with the quotes that it begins with"),
@@ -72,6 +71,8 @@ fn of_token(text: &str, wrong: Wrong, at: usize) -> SyntaxError {
             "indent it as the line that it belongs to",
         ),
         Wrong::Tabs => ("this line mixes tabs and spaces", "indent the file with spaces alone"),
+        Wrong::TooManyOpen => ("too many brackets are open here", "give a part of it a name of its own"),
+        Wrong::TooManyIndents => ("this line is indented too many times", "make a function of a part of it"),
         Wrong::Continuation => ("something stands behind the backslash", "end the line there, or remove the backslash"),
     };
     one(text, at, message.to_owned(), Some(help))

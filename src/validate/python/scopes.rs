@@ -170,6 +170,10 @@ impl SemanticSyntaxContext for Context<'_> {
     }
 
     fn has_nonlocal_binding(&self, name: &str) -> bool {
+        // Methods see the class that they stand in.
+        if name == "__class__" && self.kinds().any(|kind| kind == Kind::Class) {
+            return true;
+        }
         let is_function = |scope: &&Scope| matches!(scope.kind, Kind::Function { .. } | Kind::Lambda);
         let mut around = self.scopes.iter().rev().skip(1).filter(is_function);
         around.any(|scope| {

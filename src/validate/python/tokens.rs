@@ -7,6 +7,13 @@
 /// Columns of a tab.
 const TAB: usize = 8;
 
+/// Most brackets that are open at once, and most levels of indentation (MAXLEVEL and MAXINDENT).
+const MOST_OPEN: usize = 200;
+const MOST_INDENTS: usize = 100;
+
+/// Words that make one expression a part of another.
+const NESTING: [&str; 12] = ["and", "await", "else", "for", "from", "if", "in", "is", "lambda", "not", "or", "yield"];
+
 /// Prefixes of a text, in lower case.
 const PREFIXES: [&str; 12] = ["r", "u", "b", "f", "t", "br", "rb", "fr", "rf", "tr", "rt", "bu"];
 
@@ -32,12 +39,16 @@ pub(super) enum Wrong {
     Tabs,
     /// A backslash that does not end its line.
     Continuation,
+    /// One bracket more than may be open.
+    TooManyOpen,
+    /// A line that is indented once too often.
+    TooManyIndents,
 }
 
 impl Wrong {
     /// Whether it is reported although the parser stopped before it.
     pub fn prevails(self) -> bool {
-        matches!(self, Self::Bracket | Self::Text | Self::Number | Self::Letter | Self::Null)
+        matches!(self, Self::Bracket | Self::Text | Self::Number | Self::Letter | Self::Null | Self::TooManyOpen)
     }
 }
 
@@ -48,14 +59,23 @@ pub(super) struct Tokenized {
     pub wrong: Option<(Wrong, usize)>,
     /// The innermost bracket that is open at the end, where no token is wrong.
     pub open: Option<usize>,
+    /// How many operators and brackets are at most around one part of an expression.
+    pub depth: usize,
 }
 
 /// Reads all tokens of a file.
 pub(super) fn tokenize(source: &str) -> Tokenized {
-    let mut reader = Reader { bytes: source.as_bytes(), at: 0, open: Vec::new(), indents: vec![Indent::default()] };
+    let mut reader = Reader {
+        bytes: source.as_bytes(),
+        at: 0,
+        open: Vec::new(),
+        indents: vec![Indent::default()],
+        operators: vec![0],
+        depth: 0,
+    };
     let wrong = reader.read().err();
     let open = reader.open.last().filter(|_| wrong.is_none()).map(|(_, at)| *at);
-    Tokenized { wrong, open }
+    Tokenized { wrong, open, depth: reader.depth }
 }
 
 /// How far a line is indented, with tabs to the next multiple of eight, and with tabs as one column.
@@ -71,6 +91,9 @@ struct Reader<'a> {
     // Brackets and where they stand.
     open: Vec<(u8, usize)>,
     indents: Vec<Indent>,
+    // Operators since the last comma, outside all brackets and in each that is open.
+    operators: Vec<usize>,
+    depth: usize,
 }
 
 impl Reader<'_> {
@@ -81,6 +104,19 @@ impl Reader<'_> {
     fn skip_while(&mut self, is_part: impl Fn(u8) -> bool) {
         while self.byte(0).is_some_and(&is_part) {
             self.at += 1;
+        }
+    }
+
+    fn nest(&mut self) {
+        if let Some(operators) = self.operators.last_mut() {
+            *operators += 1;
+        }
+        self.depth = self.depth.max(self.operators.iter().sum::<usize>() + self.open.len());
+    }
+
+    fn separate(&mut self) {
+        if let Some(operators) = self.operators.last_mut() {
+            *operators = 0;
         }
     }
 
@@ -96,6 +132,9 @@ impl Reader<'_> {
                 b'\n' => {
                     self.at += 1;
                     is_line_start = self.open.is_empty();
+                    if is_line_start {
+                        self.separate();
+                    }
                 }
                 b'#' => self.skip_while(|byte| byte != b'\n'),
                 0 => return Err((Wrong::Null, start)),
@@ -107,7 +146,12 @@ impl Reader<'_> {
                     self.at += 1;
                 }
                 b'(' | b'[' | b'{' => {
+                    if self.open.len() == MOST_OPEN {
+                        return Err((Wrong::TooManyOpen, start));
+                    }
                     self.open.push((byte, start));
+                    self.operators.push(0);
+                    self.nest();
                     self.at += 1;
                 }
                 b')' | b']' | b'}' => {
@@ -119,12 +163,16 @@ impl Reader<'_> {
                     if self.open.pop().is_none_or(|(open, _)| open != opening) {
                         return Err((Wrong::Bracket, start));
                     }
+                    self.operators.pop();
                     self.at += 1;
                 }
                 b'"' | b'\'' => self.text(start)?,
                 byte if is_name(byte) && !byte.is_ascii_digit() => {
                     self.skip_while(is_name);
                     self.letters(start)?;
+                    if NESTING.iter().any(|word| word.as_bytes() == &self.bytes[start..self.at]) {
+                        self.nest();
+                    }
                     let word = self.bytes[start..self.at].to_ascii_lowercase();
                     let is_prefix = PREFIXES.iter().any(|prefix| prefix.as_bytes() == word);
                     if is_prefix && matches!(self.byte(0), Some(b'"' | b'\'')) {
@@ -133,7 +181,16 @@ impl Reader<'_> {
                 }
                 byte if byte.is_ascii_digit() => self.number(start)?,
                 b'.' if self.byte(1).is_some_and(|next| next.is_ascii_digit()) => self.number(start)?,
-                _ => self.at += 1,
+                b',' | b';' => {
+                    self.separate();
+                    self.at += 1;
+                }
+                byte => {
+                    if byte.is_ascii_punctuation() {
+                        self.nest();
+                    }
+                    self.at += 1;
+                }
             }
         }
     }
@@ -158,6 +215,9 @@ impl Reader<'_> {
         if now.columns > before.columns {
             if now.characters <= before.characters {
                 return Err((Wrong::Tabs, self.at));
+            }
+            if self.indents.len() == MOST_INDENTS {
+                return Err((Wrong::TooManyIndents, self.at));
             }
             self.indents.push(now);
             return Ok(());
