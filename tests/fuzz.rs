@@ -39,6 +39,11 @@ fn checkpoints() {
 }
 
 #[test]
+fn python_sources() {
+    replay("python", entry::python);
+}
+
+#[test]
 fn config_files() {
     replay("config", entry::config);
 }

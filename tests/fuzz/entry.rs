@@ -6,7 +6,7 @@ use std::io::Cursor;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
-use wan22_policy::diag::{Finding, Source};
+use wan22_policy::diag::{Finding, Source, Span};
 use wan22_policy::engine::{Question, evaluate};
 use wan22_policy::facts::file::{self, FactsFile};
 use wan22_policy::facts::probe::checkpoints::{self, find::Kind, index::Index, recognise};
@@ -18,6 +18,7 @@ use wan22_policy::report::findings::render;
 use wan22_policy::report::paint::Paint;
 use wan22_policy::target::config::{Config, KeyChange};
 use wan22_policy::target::source::Format;
+use wan22_policy::validate::python;
 use wan22_policy::yaml;
 
 static TABLE: LazyLock<Value> = LazyLock::new(|| {
@@ -165,4 +166,16 @@ fn known(facts: &Facts) -> BTreeMap<&str, &Value> {
 
 fn show(findings: &[Finding]) {
     std::hint::black_box(render(findings, Paint::default()));
+}
+
+/// A Python source, as the Python reads it that its length names.
+pub fn python(bytes: &[u8]) {
+    let minor = 7 + u8::try_from(bytes.len() % 9).expect("less than nine");
+    let Ok(checked) = python::check(bytes, Some((3, minor))) else { return };
+    if let Some(error) = checked.error {
+        let span = Span { source: Source::new("x.py", checked.text), range: error.range };
+        assert!(span.range.end <= span.source.text.len() && span.at().line >= 1, "{span:?}");
+        let finding = Finding::error("python-syntax", error.message).at(span, "");
+        std::hint::black_box(render(&[finding], Paint::default()));
+    }
 }

@@ -49,12 +49,18 @@ impl World {
     fn command(&self, command: &str) -> Command {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "ulimit -d 262144; ulimit -t 60; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wan22-policy")]);
-        // Where cargo has the loader look first.
-        shell.arg(command).current_dir(self.0.path()).env_remove("LD_LIBRARY_PATH");
+        // Where cargo has the loader look first, and where the user may have a Python.
+        shell
+            .arg(command)
+            .current_dir(self.0.path())
+            .env_remove("LD_LIBRARY_PATH")
+            .env("PATH", "/usr/bin:/bin")
+            .env_remove("HOME");
         let asked: &[&str] = match command {
             "rollback" | "history" => &["--root", "stack"],
             "check" => &["--policies", "policies", "--allow-targets", "--no-site"],
             "verify" => &["--root", "stack", "--facts", "facts.yaml"],
+            "validate" => &["--root", "stack", "--policies", "policies", "--allow-targets", "--no-site"],
             _ => {
                 &["--root", "stack", "--facts", "facts.yaml", "--policies", "policies", "--allow-targets", "--no-site"]
             }
@@ -293,7 +299,7 @@ fn hostile_inputs_stay_in_their_place() {
         return;
     }
     let inputs: Vec<&Input> = PLACES.iter().chain(WASTE).collect();
-    let commands = ["plan", "check", "apply", "verify", "history", "rollback"];
+    let commands = ["plan", "check", "validate", "apply", "verify", "history", "rollback"];
     let wrong: Vec<String> = inputs
         .par_iter()
         .flat_map(|(name, make)| {
