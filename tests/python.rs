@@ -134,6 +134,11 @@ fn a_deep_source_is_read_or_refused() {
         (format!("x = {}1\n", "lambda: ".repeat(400_000)), "deeper than 1000 operators"),
         (format!("{}1\n", "-".repeat(3_000_000)), "deeper than 1000 operators"),
         (ends(blocks(1500), 1500), "this line is indented too many times"),
+        // What is wrong before does not hide it.
+        (format!(")\n{}1\n", "not ".repeat(1_000_000)), "deeper than 1000 operators"),
+        (format!("x = 'a\n{}b\n", "a.".repeat(1_000_000)), "deeper than 1000 operators"),
+        (format!("x = 1a\ny = \0\n{}\n", "[".repeat(1_000_000)), "deeper than 1000 operators"),
+        (format!("if x:\n    y\n  z\n{}", ends(blocks(1500), 1500)), "deeper than 1000 operators"),
         ("x = 1\n".repeat(1_000_000), "it is larger than 4 MiB"),
     ] {
         project.write("app/main.py", &text);

@@ -59,7 +59,8 @@ pub(super) struct Tokenized {
     pub wrong: Option<(Wrong, usize)>,
     /// The innermost bracket that is open at the end, where no token is wrong.
     pub open: Option<usize>,
-    /// How many operators and brackets are at most around one part of an expression.
+    /// How many operators and brackets are at most around one part of an expression; more than there can be where brackets or
+    /// indents are too many.
     pub depth: usize,
 }
 
@@ -72,10 +73,11 @@ pub(super) fn tokenize(source: &str) -> Tokenized {
         indents: vec![Indent::default()],
         operators: vec![0],
         depth: 0,
+        wrong: None,
     };
-    let wrong = reader.read().err();
-    let open = reader.open.last().filter(|_| wrong.is_none()).map(|(_, at)| *at);
-    Tokenized { wrong, open, depth: reader.depth }
+    reader.read();
+    let open = reader.open.last().filter(|_| reader.wrong.is_none()).map(|(_, at)| *at);
+    Tokenized { wrong: reader.wrong, open, depth: reader.depth }
 }
 
 /// How far a line is indented, with tabs to the next multiple of eight, and with tabs as one column.
@@ -94,6 +96,7 @@ struct Reader<'a> {
     // Operators since the last comma, outside all brackets and in each that is open.
     operators: Vec<usize>,
     depth: usize,
+    wrong: Option<(Wrong, usize)>,
 }
 
 impl Reader<'_> {
@@ -114,19 +117,24 @@ impl Reader<'_> {
         self.depth = self.depth.max(self.operators.iter().sum::<usize>() + self.open.len());
     }
 
+    // Only the first is told; the rest is read for its depth.
+    fn wrong(&mut self, wrong: Wrong, at: usize) {
+        self.wrong.get_or_insert((wrong, at));
+    }
+
     fn separate(&mut self) {
         if let Some(operators) = self.operators.last_mut() {
             *operators = 0;
         }
     }
 
-    fn read(&mut self) -> Result<(), (Wrong, usize)> {
+    fn read(&mut self) {
         let mut is_line_start = true;
         loop {
             if std::mem::take(&mut is_line_start) {
-                self.indentation()?;
+                self.indentation();
             }
-            let Some(byte) = self.byte(0) else { return Ok(()) };
+            let Some(byte) = self.byte(0) else { return };
             let start = self.at;
             match byte {
                 b'\n' => {
@@ -137,17 +145,22 @@ impl Reader<'_> {
                     }
                 }
                 b'#' => self.skip_while(|byte| byte != b'\n'),
-                0 => return Err((Wrong::Null, start)),
+                0 => {
+                    self.wrong(Wrong::Null, start);
+                    self.at += 1;
+                }
                 b'\\' => {
                     self.at += 1 + usize::from(self.byte(1) == Some(b'\r'));
                     if self.byte(0) != Some(b'\n') || self.byte(1).is_none() {
-                        return Err((Wrong::Continuation, start));
+                        self.wrong(Wrong::Continuation, start);
                     }
-                    self.at += 1;
+                    self.at += usize::from(self.byte(0) == Some(b'\n'));
                 }
                 b'(' | b'[' | b'{' => {
                     if self.open.len() == MOST_OPEN {
-                        return Err((Wrong::TooManyOpen, start));
+                        self.wrong(Wrong::TooManyOpen, start);
+                        self.depth = usize::MAX;
+                        return;
                     }
                     self.open.push((byte, start));
                     self.operators.push(0);
@@ -161,26 +174,28 @@ impl Reader<'_> {
                         _ => b'{',
                     };
                     if self.open.pop().is_none_or(|(open, _)| open != opening) {
-                        return Err((Wrong::Bracket, start));
+                        self.wrong(Wrong::Bracket, start);
                     }
-                    self.operators.pop();
+                    if self.operators.len() > 1 {
+                        self.operators.pop();
+                    }
                     self.at += 1;
                 }
-                b'"' | b'\'' => self.text(start)?,
+                b'"' | b'\'' => self.text(start),
                 byte if is_name(byte) && !byte.is_ascii_digit() => {
                     self.skip_while(is_name);
-                    self.letters(start)?;
+                    self.letters(start);
                     if NESTING.iter().any(|word| word.as_bytes() == &self.bytes[start..self.at]) {
                         self.nest();
                     }
                     let word = self.bytes[start..self.at].to_ascii_lowercase();
                     let is_prefix = PREFIXES.iter().any(|prefix| prefix.as_bytes() == word);
                     if is_prefix && matches!(self.byte(0), Some(b'"' | b'\'')) {
-                        self.text(start)?;
+                        self.text(start);
                     }
                 }
-                byte if byte.is_ascii_digit() => self.number(start)?,
-                b'.' if self.byte(1).is_some_and(|next| next.is_ascii_digit()) => self.number(start)?,
+                byte if byte.is_ascii_digit() => self.number(start),
+                b'.' if self.byte(1).is_some_and(|next| next.is_ascii_digit()) => self.number(start),
                 b',' | b';' => {
                     self.separate();
                     self.at += 1;
@@ -195,7 +210,7 @@ impl Reader<'_> {
         }
     }
 
-    fn indentation(&mut self) -> Result<(), (Wrong, usize)> {
+    fn indentation(&mut self) {
         let mut now = Indent::default();
         loop {
             match self.byte(0) {
@@ -205,7 +220,7 @@ impl Reader<'_> {
                 }
                 Some(b'\x0c') => now = Indent::default(),
                 // Lines without a statement are as they like.
-                Some(b'#' | b'\n' | b'\r' | b'\\') | None => return Ok(()),
+                Some(b'#' | b'\n' | b'\r' | b'\\') | None => return,
                 _ => break,
             }
             self.at += 1;
@@ -214,33 +229,35 @@ impl Reader<'_> {
         let before = top(&self.indents);
         if now.columns > before.columns {
             if now.characters <= before.characters {
-                return Err((Wrong::Tabs, self.at));
+                self.wrong(Wrong::Tabs, self.at);
             }
             if self.indents.len() == MOST_INDENTS {
-                return Err((Wrong::TooManyIndents, self.at));
+                self.wrong(Wrong::TooManyIndents, self.at);
+                self.depth = usize::MAX;
+                return;
             }
             self.indents.push(now);
-            return Ok(());
+            return;
         }
         while top(&self.indents).columns > now.columns {
             self.indents.pop();
         }
         match top(&self.indents) {
-            same if same == now => Ok(()),
-            same if same.columns == now.columns => Err((Wrong::Tabs, self.at)),
-            _ => Err((Wrong::Dedent, self.at)),
+            same if same == now => {}
+            same if same.columns == now.columns => self.wrong(Wrong::Tabs, self.at),
+            _ => self.wrong(Wrong::Dedent, self.at),
         }
     }
 
     // From the quote, which may follow a prefix at `start`.
-    fn text(&mut self, start: usize) -> Result<(), (Wrong, usize)> {
+    fn text(&mut self, start: usize) {
         let quote = self.byte(0);
         let is_long = self.byte(1) == quote && self.byte(2) == quote;
         self.at += if is_long { 3 } else { 1 };
         loop {
             match self.byte(0) {
-                None => return Err((Wrong::Text, start)),
-                Some(b'\n') if !is_long => return Err((Wrong::Text, start)),
+                None => return self.wrong(Wrong::Text, start),
+                Some(b'\n') if !is_long => return self.wrong(Wrong::Text, start),
                 // What is escaped may be the end of a line.
                 Some(b'\\') => {
                     self.at += if self.byte(1) == Some(b'\r') && self.byte(2) == Some(b'\n') { 3 } else { 2 }
@@ -248,11 +265,11 @@ impl Reader<'_> {
                 byte if byte == quote => {
                     if !is_long {
                         self.at += 1;
-                        return Ok(());
+                        return;
                     }
                     if self.byte(1) == quote && self.byte(2) == quote {
                         self.at += 3;
-                        return Ok(());
+                        return;
                     }
                     self.at += 1;
                 }
@@ -262,14 +279,16 @@ impl Reader<'_> {
     }
 
     // Names have letters of every script, but no typographic quotes.
-    fn letters(&self, start: usize) -> Result<(), (Wrong, usize)> {
+    fn letters(&mut self, start: usize) {
         let name = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
         let strange =
             name.char_indices().find(|(_, letter)| !letter.is_ascii() && !unicode_ident::is_xid_continue(*letter));
-        strange.map_or(Ok(()), |(at, _)| Err((Wrong::Letter, start + at)))
+        if let Some((at, _)) = strange {
+            self.wrong(Wrong::Letter, start + at);
+        }
     }
 
-    fn number(&mut self, start: usize) -> Result<(), (Wrong, usize)> {
+    fn number(&mut self, start: usize) {
         let is_digit = |byte: u8| byte.is_ascii_digit() || byte == b'_';
         let radix = self.byte(1).filter(|_| self.byte(0) == Some(b'0')).map(|byte| byte.to_ascii_lowercase());
         if matches!(radix, Some(b'x' | b'o' | b'b')) {
@@ -284,7 +303,7 @@ impl Reader<'_> {
                 digits.first() == Some(&b'0') && digits.iter().any(|digit| !matches!(digit, b'0' | b'_'));
             let is_float = matches!(self.byte(0), Some(b'.' | b'e' | b'E' | b'j' | b'J'));
             if has_leading_zero && !is_float {
-                return Err((Wrong::Number, start));
+                self.wrong(Wrong::Number, start);
             }
             if self.byte(0) == Some(b'.') {
                 self.at += 1;
@@ -301,7 +320,9 @@ impl Reader<'_> {
         }
         let rest = &self.bytes[self.at..];
         let is_word = AFTER_NUMBER.iter().any(|word| rest.starts_with(word.as_bytes()));
-        if self.byte(0).is_some_and(is_name) && !is_word { Err((Wrong::Number, start)) } else { Ok(()) }
+        if self.byte(0).is_some_and(is_name) && !is_word {
+            self.wrong(Wrong::Number, start);
+        }
     }
 }
 
