@@ -147,14 +147,14 @@ fn a_deep_source_is_read_or_refused() {
     }
 }
 
-/// A Python of 3.11 or newer, its version, and the folder of its own library.
-fn python() -> Option<(PathBuf, PathBuf)> {
-    let code = "import sys, os; print(sys.executable); print(os.path.dirname(os.__file__)); sys.exit(sys.version_info < (3, 11))";
+/// A Python of 3.11 or newer, the folder of its own library, and its version after the 3.
+fn python() -> Option<(PathBuf, PathBuf, u8)> {
+    let code = "import sys, os; print(sys.executable); print(os.path.dirname(os.__file__)); print(sys.version_info[1]); sys.exit(sys.version_info < (3, 11))";
     ["python3", "/usr/bin/python3"].into_iter().find_map(|name| {
         let ran = Command::new(name).args(["-I", "-c", code]).stderr(Stdio::null()).output().ok()?;
         let said = String::from_utf8(ran.stdout).ok().filter(|_| ran.status.success())?;
-        let mut lines = said.lines().map(PathBuf::from);
-        Some((lines.next()?, lines.next()?))
+        let mut lines = said.lines();
+        Some((lines.next()?.into(), lines.next()?.into(), lines.next()?.parse().ok()?))
     })
 }
 
@@ -220,7 +220,7 @@ fn damaged(text: &str, random: &mut impl FnMut(usize) -> usize) -> String {
 /// The library of Python and damaged copies of it: the same files are broken, and all but a few at the same line.
 #[test]
 fn python_says_the_same() {
-    let Some((python, library)) = python() else {
+    let Some((python, library, minor)) = python() else {
         eprintln!("SKIPPED: no Python of 3.11 or newer is there");
         return;
     };
@@ -260,7 +260,7 @@ fn python_says_the_same() {
         .collect();
     let (mut broken, mut same, mut others) = (0, 0, Vec::new());
     for (file, said) in files.iter().zip(asked(&python, &files)) {
-        let found = i64::try_from(line(&fs::read(file).unwrap(), None)).unwrap();
+        let found = i64::try_from(line(&fs::read(file).unwrap(), Some((3, minor)))).unwrap();
         assert_eq!(found == 0, said == 0, "{said} to Python, {found} here: {}", fs::read_to_string(file).unwrap());
         broken += i64::from(said != 0);
         same += i64::from(said != 0 && found == said);
