@@ -109,6 +109,8 @@ fn a_file_is_read_in_its_encoding() {
     assert_eq!(line(b"\xef\xbb\xbf# coding: UTF_8\nx = 1\n", None), 0);
     assert_eq!(line(b"\xef\xbb\xbf# coding: utf8\nx = 1\n", None), 1);
     assert_eq!(line(b"# coding: nonsense\nx = 1\n", None), 1);
+    // What stands before the name takes more bytes in the text than in the file.
+    assert_eq!(line(b"\xef\xbb\xbf# \xd6\xd6\xd6\xd6\xd6 coding: latin-1\n", None), 1);
     assert_eq!(line(b"x = 1\ny = \0\n", None), 2);
     assert_eq!(line(b"\xff\xfex\0", None), 1);
 }

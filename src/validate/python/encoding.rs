@@ -8,22 +8,24 @@ use super::SyntaxError;
 pub(super) fn decode(bytes: &[u8]) -> (String, Option<SyntaxError>) {
     let marked = bytes.strip_prefix(b"\xef\xbb\xbf");
     let bytes = marked.unwrap_or(bytes);
-    let named = declared(bytes);
+    let named = declared(bytes).map(|(name, _)| name);
     let encoding = match &named {
-        Some((name, _)) => Encoding::for_label(label(name).as_bytes()),
+        Some(name) => Encoding::for_label(label(name).as_bytes()),
         None => Some(UTF_8),
     };
     let (text, has_errors) = encoding.unwrap_or(UTF_8).decode_without_bom_handling(bytes);
     let text = text.into_owned();
+    // In the text it stands elsewhere than in the bytes, where those before it are not of ASCII.
+    let place = declared(text.as_bytes()).map_or(0..0, |(name, start)| start..start + name.len());
     let error = match (encoding, named) {
         // Python takes no other spelling there.
-        (_, Some((name, start))) if marked.is_some() && !is_utf_8(&name) => Some(SyntaxError {
-            range: start..start + name.len(),
+        (_, Some(name)) if marked.is_some() && !is_utf_8(&name) => Some(SyntaxError {
+            range: place,
             message: format!("the file begins with the mark of UTF-8, and says `{name}`"),
             help: Some("write `utf-8`, or remove that comment".to_owned()),
         }),
-        (None, Some((name, start))) => Some(SyntaxError {
-            range: start..start + name.len(),
+        (None, Some(name)) => Some(SyntaxError {
+            range: place,
             message: format!("there is no encoding `{name}`"),
             help: Some("write the file in UTF-8 and remove that comment".to_owned()),
         }),
