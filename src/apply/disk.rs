@@ -175,11 +175,15 @@ pub(super) fn rename(from: &Place, to: &Place) -> Result<(), ApplyError> {
     from.folder.rename(&from.name, &to.folder, &to.name).map_err(|error| io_error("replace", &to.path, error))
 }
 
-/// Puts each of two files in the place of the other, at once; `false`, and nothing is done, where the file system or
-/// the operating system cannot.
+/// Puts each of two files in the place of the other, at once. Where the file system or the operating system cannot, the
+/// first takes the place of the second, which is gone: `false`.
 pub(super) fn exchange(from: &Place, to: &Place) -> Result<bool, ApplyError> {
     step("replace", &to.path)?;
-    unless_unable(special::exchange(from, to)).map_err(|error| io_error("replace", &to.path, error))
+    let is_exchanged = unless_unable(special::exchange(from, to));
+    if is_exchanged.map_err(|error| io_error("replace", &to.path, error))? {
+        return Ok(true);
+    }
+    rename(from, to).map(|()| false)
 }
 
 /// Moves a file to a name that nothing has; `false`, and nothing is done, when something stands there.

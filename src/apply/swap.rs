@@ -74,13 +74,7 @@ impl Pair {
         let edited = |is| Ok(Some(Changed { file: file.file.clone(), was: None, is }));
         let Self { target, staged, .. } = self;
         let is_seen = match (&file.before, &file.after) {
-            (Some(before), Some(after)) if before != after => {
-                let is_exchanged = disk::exchange(staged, target)?;
-                if !is_exchanged {
-                    disk::rename(staged, target)?;
-                }
-                is_exchanged
-            }
+            (Some(before), Some(after)) if before != after => disk::exchange(staged, target)?,
             (Some(_), Some(_)) => {
                 disk::rename(staged, target)?;
                 false
@@ -123,9 +117,8 @@ impl Pair {
             (None, Some(_)) => drop(disk::move_to_free(staged, target)?),
             // Exchanged, for the old bytes or an edit of them.
             (Some(_), Some(_)) if beside != file.after => {
-                if !disk::exchange(staged, target)? {
-                    disk::rename(staged, target)?;
-                } else if hash(staged)? != file.after {
+                let is_exchanged = disk::exchange(staged, target)?;
+                if is_exchanged && hash(staged)? != file.after {
                     // Edited at this very instant.
                     disk::exchange(staged, target)?;
                 }
