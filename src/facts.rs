@@ -37,6 +37,8 @@ pub enum Origin {
     Installed,
     /// The headers of checkpoints on disk.
     Checkpoint,
+    /// The files of an installation, and what was measured of it.
+    Installation,
     /// A table in the policies (compute capability by PCI device id, say).
     Table,
     /// A facts file, where it names no finer origin.
@@ -55,6 +57,7 @@ impl fmt::Display for Origin {
             Self::Lscpu => "lscpu",
             Self::Installed => "installed",
             Self::Checkpoint => "checkpoint",
+            Self::Installation => "installation",
             Self::Table => "table",
             Self::File => "file",
             Self::User => "user",
@@ -77,6 +80,13 @@ pub enum Fact {
         /// One clause, lower case, no final period: `no NVIDIA driver answers`.
         reason: String,
     },
+}
+
+impl Fact {
+    /// Whether there is a value.
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Known { .. })
+    }
 }
 
 /// The facts of one machine, by concrete name (`gpus[0].vram.total`).

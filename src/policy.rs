@@ -7,6 +7,7 @@ mod compile;
 mod entry;
 mod load;
 mod order;
+pub mod rule;
 mod set;
 pub mod source;
 mod tables;
@@ -14,6 +15,7 @@ mod template;
 
 pub use compile::{compile, table};
 pub use load::{LoadError, LoadOptions, LoadedFile, What, load, load_checks};
+pub use rule::{Rule, Validation};
 pub use set::{
     Allowed, Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet,
     Provenance, RunTime, Stack, ValueRule,

@@ -1,5 +1,5 @@
 //! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
-//! ([`json`], [`fit`]), Markdown ([`markdown`]), SARIF ([`sarif`]) or a picture ([`svg`]).
+//! ([`json`], [`fit`], [`validation`]), Markdown ([`markdown`]), SARIF ([`sarif`]) or a picture ([`svg`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
@@ -14,3 +14,4 @@ pub mod paint;
 pub mod sarif;
 pub mod svg;
 pub mod table;
+pub mod validation;

@@ -11,9 +11,8 @@ use serde_json::{Map, Value};
 
 use crate::report::explain::ExplainReport;
 use crate::report::fit::FitReport;
-use crate::report::json::{
-    ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport, ValidateReport,
-};
+use crate::report::json::{ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport};
+use crate::report::validation::ValidateReport;
 use crate::settings;
 
 /// A format and its schema.

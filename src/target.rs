@@ -5,9 +5,8 @@
 //! range, or cannot be expressed. Nothing here reads or writes the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use jsonschema::Validator;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +14,8 @@ use serde_json::Value;
 pub mod config;
 pub mod json;
 pub mod lines;
-mod look;
+pub mod look;
+pub mod schema;
 pub mod source;
 pub mod toml;
 pub mod yaml;
@@ -27,6 +27,7 @@ use crate::plan::Plan;
 use crate::settings::SETTINGS;
 use crate::yaml::{Document, escape};
 use config::{Config, KeyChange, TextError, path_of, same};
+use schema::FileSchema;
 use source::{Format, KeyEntry, Recognition, TargetEntry, TargetFileEntry, WhenMissing};
 
 /// A stack and its config files, compiled.
@@ -53,9 +54,7 @@ pub struct TargetFile {
     lists: BTreeSet<String>,
     // What stands for a missing or broken file.
     restore: Config,
-    // Compiled when a file is checked against it; most runs have none.
-    schema: Value,
-    validator: OnceLock<Option<Validator>>,
+    schema: FileSchema,
     keys: Vec<Key>,
 }
 
@@ -232,15 +231,8 @@ impl KeyCompiler<'_> {
                 return Err(errors);
             }
         };
-        Ok(TargetFile {
-            path: entry.path.clone(),
-            format: entry.format,
-            lists,
-            restore,
-            schema: entry.schema.clone(),
-            validator: OnceLock::new(),
-            keys,
-        })
+        let schema = FileSchema::of_entry(&entry.schema).map_err(|why| vec![self.wrong("schema", why)])?;
+        Ok(TargetFile { path: entry.path.clone(), format: entry.format, lists, restore, schema, keys })
     }
 
     fn wrong(&self, key: &str, message: String) -> Finding {
@@ -485,14 +477,9 @@ impl TargetFile {
         }
     }
 
-    // Compiled when a file is checked against it; `None` where it is no schema.
-    fn validator(&self) -> Option<&Validator> {
-        self.validator.get_or_init(|| jsonschema::validator_for(&self.schema).ok()).as_ref()
-    }
-
     // No value of ours may break the stack's own schema; what was broken before is said, and left alone.
     fn validate(&self, shown: &str, config: &Config, edited: &[Vec<String>], findings: &mut Vec<Finding>) {
-        let Some(validator) = self.validator() else {
+        let Some(validator) = self.schema.validator() else {
             let message = format!("the schema of `{}` in the target is not a JSON Schema", self.path);
             findings.push(Finding::error("config-invalid", message));
             return;

@@ -1,6 +1,132 @@
 //! Validation: whether an installation is what it should be. It looks, and runs nothing.
 //!
-//! So far at its Python sources: each is read as Python reads it.
+//! [`look`] gives what is there: the files, the Python sources as Python reads them, the config files against their schemas.
+//! [`Look::facts`] makes facts of it, and [`judge`] holds them against the rules of the policies. What can be put right
+//! stands beside what is wrong, as new file contents that [`crate::apply`] may write.
 
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::apply::{ApplyError, FileChange, Root};
+use crate::diag::Severity;
+use crate::facts::{Facts, Origin};
+use crate::policy::PolicySet;
+use crate::target::Target;
+
+pub mod configs;
+pub mod judge;
 pub mod python;
 pub mod sources;
+pub mod start;
+mod tree;
+
+pub use configs::Configs;
+pub use judge::judge;
+pub use sources::Sources;
+pub use tree::Tree;
+
+/// What is there.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The stack, by its target; `None` where no target recognises the files.
+    pub stack: Option<String>,
+    /// Its files.
+    pub tree: Tree,
+    /// Its Python sources.
+    pub sources: Sources,
+    /// Its config files, and those of its models.
+    pub configs: Configs,
+}
+
+/// A file that can be put right.
+#[derive(Clone, Debug)]
+pub struct Repair {
+    /// Its bytes, and what they are to become.
+    pub change: FileChange,
+    /// What is put right, a sentence each.
+    pub says: Vec<String>,
+}
+
+/// Looks at an installation; `python` is the version that reads its sources, `None` the newest that is known.
+///
+/// # Errors
+/// A config file that lies behind a link out of the root, or cannot be read.
+pub fn look(
+    root: &Root,
+    target: Option<&Target>,
+    set: &PolicySet,
+    python: Option<(u8, u8)>,
+) -> Result<Look, ApplyError> {
+    let tree = Tree::read(root.path());
+    Ok(Look {
+        stack: target.map(|target| target.id.clone()),
+        sources: sources::check(root.path(), python),
+        configs: configs::look(root, target, &set.validation, &tree)?,
+        tree,
+    })
+}
+
+impl Look {
+    /// What was seen, as facts that the rules read.
+    pub fn facts(&self) -> Facts {
+        let mut facts = Facts::new("`validate` did not look at it");
+        let know = |facts: &mut Facts, name: &str, value: Value| {
+            facts.know(format!("installation.{name}"), value, Origin::Installation);
+        };
+        know(&mut facts, "files", self.tree.files.clone().into());
+        know(&mut facts, "sources", self.sources.files.into());
+        know(&mut facts, "broken_sources", self.sources.broken_files().into());
+        know(&mut facts, "unread_sources", self.sources.unread().into());
+        if let Some(unwritable) = &self.tree.unwritable {
+            know(&mut facts, "unwritable", unwritable.clone().into());
+        }
+        for (name, reason) in [
+            ("start_time", "nobody has started the stack with `validate --start`"),
+            ("load_time", "nobody has loaded the model with `load`"),
+            ("sample_time", "no driver answers"),
+            ("video_time", "nobody has measured it"),
+            ("video_vram", "nobody has measured it"),
+        ] {
+            facts.unknown(format!("installation.{name}"), reason);
+        }
+        match &self.stack {
+            Some(stack) => {
+                know(&mut facts, "stack", stack.as_str().into());
+                know(&mut facts, "configs", self.configs.present.clone().into());
+                know(&mut facts, "broken_configs", self.configs.broken.clone().into());
+            }
+            None => {
+                for name in ["stack", "configs", "broken_configs"] {
+                    facts.unknown(format!("installation.{name}"), "no target recognises the files");
+                }
+            }
+        }
+        facts
+    }
+
+    /// The files that can be put right.
+    pub fn repairs(&self) -> Vec<Repair> {
+        self.configs.repairs.clone()
+    }
+}
+
+impl Sources {
+    /// The files that Python cannot read.
+    pub fn broken_files(&self) -> Vec<String> {
+        let broken = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        broken.filter_map(|finding| Some(finding.labels.first()?.span.source.name.clone())).collect()
+    }
+
+    /// How many could not be looked into.
+    pub fn unread(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity < Severity::Error).count()
+    }
+}
+
+/// A path below a root, as people write it: with `/`.
+fn below(root: &Path, path: &Path) -> String {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}

@@ -25,7 +25,7 @@ impl World {
         let world = Self { directory: tempfile::tempdir().unwrap() };
         // An empty file removes the shipped one of its name.
         let shipped = repository("policies");
-        for folder in ["", "data", "models", "stacks", "targets"] {
+        for folder in ["", "data", "models", "stacks", "targets", "validate"] {
             fs::create_dir_all(world.path("policies").join(folder)).unwrap();
             for entry in fs::read_dir(shipped.join(folder)).unwrap() {
                 let path = entry.unwrap().path();

@@ -1,10 +1,13 @@
-//! `validate --only configuration`: every value that a stack does not take, at its line, with what may stand there.
+//! `validate`: whether an installation is ready, each wrong value at its line, and what `--fix` puts right.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 
+use std::fs;
+use std::path::Path;
+
 use common::project::Project;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const CONFIG: &str = r#"{
   "system": { "default_quantization": "BF16", "enable_offload": "yes", "vae_tile_size": 256 },
@@ -19,28 +22,69 @@ const CONFIG: &str = r#"{
 }
 "#;
 
-fn validate(project: &Project, code: i32) -> Value {
-    let asked = ["validate", "--root", "app", "--no-site", "--only", "configuration", "--format", "json"];
-    project.run(&asked).expect(code).json("validate")
+const SEED: &str = "tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml";
+
+fn repository(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
+}
+
+// A folder with a copy of an example at `app`.
+fn example(name: &str) -> Project {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            match entry.file_type().unwrap().is_dir() {
+                true => copy(&entry.path(), &to),
+                false => drop(fs::copy(entry.path(), to).unwrap()),
+            }
+        }
+    }
+    let project = Project::empty();
+    copy(Path::new(&repository(&format!("examples/{name}"))), &project.path("app"));
+    project
+}
+
+fn validate(project: &Project, more: &[&str], code: i32) -> Value {
+    let asked = ["validate", "--root", "app", "--no-site", "--format", "json"];
+    project.run(&[&asked[..], more].concat()).expect(code).json("validate")
+}
+
+fn configuration(project: &Project, code: i32) -> Value {
+    validate(project, &["--only", "configuration"], code)
+}
+
+// `rule: result`, by group.
+fn results(report: &Value) -> Vec<String> {
+    let rules = report["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap());
+    rules.map(|rule| format!("{}: {}", rule["rule"].as_str().unwrap(), rule["result"].as_str().unwrap())).collect()
+}
+
+fn result(report: &Value, rule: &str) -> String {
+    let all = results(report);
+    let found = all.iter().find_map(|line| line.strip_prefix(&format!("{rule}: ")));
+    found.unwrap_or_else(|| panic!("`{rule}` was not asked: {all:?}")).to_owned()
+}
+
+fn said(report: &Value) -> Vec<String> {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or("-").to_owned();
+    let findings = report["findings"].as_array().unwrap().iter();
+    findings
+        .map(|finding| {
+            let at = format!("{}:{}", finding["at"]["file"].as_str().unwrap_or("-"), finding["at"]["line"]);
+            format!("{} {at}: {}; {}", text(finding, "code"), text(finding, "message"), text(finding, "help"))
+        })
+        .collect()
 }
 
 #[test]
 fn each_wrong_value_is_named_with_what_may_stand_there() {
     let project = Project::empty();
     project.write("app/config.json", CONFIG);
-    let report = validate(&project, 3);
-    let group = serde_json::json!([{"group": "configuration", "result": "fail", "files": 1, "wrong": 1}]);
-    assert_eq!(report["groups"], group);
-    let said: Vec<String> = report["findings"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|finding| {
-            let text = |key: &str| finding[key].as_str().unwrap_or("-").to_owned();
-            format!("{} {}: {}; {}", text("code"), finding["at"]["line"], text("message"), text("help"))
-        })
-        .collect();
-    insta::assert_snapshot!("validate-configuration", said.join("\n"));
+    let report = configuration(&project, 3);
+    assert_eq!(results(&report), ["stack-configuration: fail"]);
+    insta::assert_snapshot!("validate-configuration", said(&report).join("\n"));
     // Whoever writes what is proposed has nothing left to mend.
     project.write(
         "app/config.json",
@@ -54,22 +98,140 @@ fn each_wrong_value_is_named_with_what_may_stand_there() {
             .replace("0.5,", "1,")
             .replace("20.5", "21"),
     );
-    assert_eq!(validate(&project, 0)["findings"], serde_json::json!([]));
+    assert_eq!(configuration(&project, 0)["findings"], json!([]));
 }
 
 #[test]
 fn a_broken_or_missing_file_fails_and_an_unknown_stack_is_not_measured() {
     let project = Project::empty();
     project.write("app/config.json", CONFIG);
-    assert_eq!(validate(&project, 3)["groups"][0]["result"], "fail");
+    assert_eq!(configuration(&project, 3)["groups"][0]["result"], "fail");
     project.write("app/config.json", "{\n  \"system\": {\n");
     let asked = ["validate", "--root", "app", "--no-site", "--target", "wan22-ui", "--only", "configuration"];
     let broken = project.run(&[&asked[..], &["--format", "json"]].concat()).expect(3).json("validate");
     assert_eq!(broken["findings"][0]["code"], "config-corrupt", "{broken}");
     assert_eq!(broken["findings"][0]["at"]["file"], "config.json", "{broken}");
-    std::fs::remove_file(project.path("app/config.json")).unwrap();
+    fs::remove_file(project.path("app/config.json")).unwrap();
     project.run(&asked).expect(3).says("is not there, and the stack needs it");
-    let unknown = validate(&project, 0);
+    // Not measured is never a pass, so what is critical is not ready.
+    let unknown = configuration(&project, 3);
     assert_eq!(unknown["groups"][0]["result"], "not-measured", "{unknown}");
     assert_eq!(unknown["findings"][0]["code"], "stack-unknown", "{unknown}");
+}
+
+#[test]
+fn a_healthy_installation_on_the_machine_of_the_seed() {
+    let project = example("wan22-ui");
+    let facts = repository(SEED);
+    // It has no weights.
+    let report = validate(&project, &["--facts", &facts], 3);
+    assert_eq!(result(&report, "checkpoints-are-there"), "fail");
+    assert_eq!(report["verdict"]["rules"]["failed"], 1, "{report}");
+    assert_eq!(report["verdict"]["ready"], false);
+    // With some, nothing fails; what nobody has measured does not pass.
+    let weights =
+        ["--fact", "models=1", "--fact", "models[0].complete=true", "--fact", "models[0].file=vae.safetensors"];
+    let report = validate(&project, &[&["--facts", &facts], &weights[..]].concat(), 0);
+    insta::assert_snapshot!("validate-healthy", results(&report).join("\n"));
+    let verdict = &report["verdict"];
+    assert_eq!((&verdict["ready"], &verdict["critical_score"]), (&json!(true), &json!(1.0)), "{verdict}");
+    let passed = verdict["rules"]["passed"].as_f64().unwrap();
+    let total = passed + verdict["rules"]["not_measured"].as_f64().unwrap();
+    assert!((verdict["score"].as_f64().unwrap() - passed / total).abs() < 1e-9);
+}
+
+#[test]
+fn what_was_measured_passes_or_fails_and_a_prediction_never_does() {
+    let project = example("wan22-ui");
+    let seed = repository(SEED);
+    let measured = |time: &str, code: i32| {
+        let fact = format!("installation.video_time={time}");
+        validate(&project, &["--facts", &seed, "--only", "generation", "--fact", &fact], code)
+    };
+    // Of five seconds, as the model makes it.
+    assert_eq!(result(&measured("295 s", 0), "video-in-time"), "pass");
+    let late = measured("310 s", 3);
+    assert_eq!(result(&late, "video-in-time"), "fail");
+    assert_eq!(late["groups"][0]["rules"][0]["figure"]["origin"], "measured");
+    let unmeasured = validate(&project, &["--facts", &seed, "--only", "generation"], 0);
+    let rule = &unmeasured["groups"][0]["rules"][0];
+    assert_eq!((&rule["result"], &rule["figure"]["origin"]), (&json!("not-measured"), &json!("predicted")), "{rule}");
+    assert!(rule["figure"]["value"].as_f64().unwrap() > 60.0, "{rule}");
+    assert_eq!(unmeasured["verdict"]["score"], 0.0);
+}
+
+#[test]
+fn a_broken_installation_is_named_line_by_line() {
+    let project = example("wan22-ui-broken");
+    let report = validate(&project, &["--facts", &repository(SEED)], 3);
+    let of_files = |line: &&String| !line.contains(" -:");
+    let said: Vec<String> = said(&report).iter().filter(of_files).cloned().collect();
+    insta::assert_snapshot!("validate-broken", [results(&report), said].concat().join("\n"));
+}
+
+#[test]
+fn a_fix_is_shown_then_made_then_taken_back_byte_for_byte() {
+    let project = example("wan22-ui-broken");
+    let files = ["config.json", "models/Wan2.2-TI2V-5B-Diffusers/vae/config.json"];
+    let bytes = || files.map(|file| project.read(&format!("app/{file}")));
+    let before = bytes();
+    let facts = repository(SEED);
+    let shown = validate(&project, &["--facts", &facts, "--fix", "--dry-run"], 3);
+    assert_eq!(bytes(), before, "a dry run writes nothing");
+    assert!(!project.path("app/.wan22-policy").exists());
+    let repaired = |report: &Value| {
+        let repairs = report["repairs"].as_array().unwrap().iter();
+        repairs.map(|repair| repair["file"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(files.iter().all(|file| repaired(&shown).contains(&(*file).to_owned())), "{shown}");
+    let fixed = validate(&project, &["--facts", &facts, "--fix"], 3);
+    assert_eq!(repaired(&fixed), repaired(&shown));
+    assert!(fixed["repairs"].as_array().unwrap().iter().all(|repair| repair["written"] == true), "{fixed}");
+    let after = bytes();
+    assert!(after[0].contains("\"vae_tile_size\": 512") && !after[1].contains("clip_output"));
+    // What is left is what nobody can guess; doing it again changes nothing.
+    assert_eq!(result(&fixed, "vae-configuration"), "pass");
+    assert_eq!(validate(&project, &["--facts", &facts, "--fix"], 3)["repairs"], json!([]));
+    project.run(&["rollback", "--root", "app"]).expect(0);
+    assert_eq!(bytes(), before);
+}
+
+#[test]
+fn a_fix_leaves_the_question_of_the_last_apply_on_record() {
+    let project = example("wan22-ui");
+    let facts = repository(SEED);
+    let apply = ["apply", "--root", "app", "--no-site", "--facts", &facts, "--workload", "ti2v-5b:832x480x49"];
+    project.run(&apply).expect(0);
+    project.edit("app/config.json", "\"vram_warning_percent\": 9", "\"vram_warning_percent\": 19");
+    validate(&project, &["--facts", &facts, "--fix"], 3);
+    project.run(&["verify", "--root", "app"]).says("vram_warning_percent").expect(4);
+    project.run(&["history", "--root", "app"]).expect(0).says("repair");
+    // A fix in an installation where nothing was applied is no apply to compare with.
+    let project = example("wan22-ui-broken");
+    validate(&project, &["--facts", &facts, "--fix"], 3);
+    project.run(&["verify", "--root", "app"]).expect(1).says("nothing was applied");
+}
+
+#[test]
+fn a_broken_config_is_restored_from_the_default() {
+    let project = example("wan22-ui");
+    project.write("app/config.json", "{ \"system\": { \"default_quantization\": \"bf16\", \"enable_offload\": tr");
+    let broken = project.read("app/config.json");
+    let fixed = validate(&project, &["--fix", "--only", "configuration"], 0);
+    assert!(
+        fixed["repairs"][0]["repairs"][0]
+            .as_str()
+            .unwrap()
+            .ends_with("the default that comes with the target is written")
+    );
+    assert_eq!(configuration(&project, 0)["findings"], json!([]));
+    project.run(&["rollback", "--root", "app"]).expect(0);
+    assert_eq!(project.read("app/config.json"), broken);
+}
+
+#[test]
+fn an_unknown_group_is_named_with_those_that_there_are() {
+    let project = example("wan22-ui");
+    let asked = ["validate", "--root", "app", "--no-site", "--only", "sintax"];
+    project.run(&asked).expect(2).says("the groups are syntax, vram,").says("did you mean `syntax`?");
 }

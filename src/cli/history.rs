@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::error::CliError;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, Repaired};
 use super::installation::{or_say, recovered};
 use super::options::{OutputOptions, RootOptions};
 use super::{Exit, Screen};
@@ -63,12 +63,14 @@ impl History {
 fn record(apply: &PastApply) -> PastApplyRecord {
     // Of an older version of the program what it asked may have another form.
     let inputs: Option<Inputs> = serde_json::from_value(apply.inputs.clone()).ok();
+    let is_repair = serde_json::from_value::<Repaired>(apply.inputs.clone()).is_ok();
     PastApplyRecord {
         number: apply.number,
         time: apply.time.clone(),
         policy_hash: inputs.as_ref().map(|inputs| inputs.policy_hash.clone()),
         target: inputs.as_ref().and_then(|inputs| inputs.target.clone()),
         workload: inputs.and_then(|inputs| inputs.workload),
+        repair: is_repair,
         files: apply.files.iter().map(file).collect(),
     }
 }

@@ -87,6 +87,29 @@ impl Inputs {
     }
 }
 
+/// What a repair puts on record: what it put right, a sentence each by file, and what an apply before it had recorded, which
+/// `verify` still asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repaired {
+    /// By file.
+    pub repaired: BTreeMap<String, Vec<String>>,
+    /// What the last apply recorded; null when nothing was applied.
+    pub applied: Value,
+}
+
+impl Repaired {
+    /// The record of a repair after what is on record.
+    pub fn after(repaired: BTreeMap<String, Vec<String>>, recorded: Option<Value>) -> Self {
+        Self { repaired, applied: recorded.map_or(Value::Null, applied) }
+    }
+}
+
+/// What an apply recorded, from what is on record: repairs keep it. Null when nothing was applied.
+pub fn applied(recorded: Value) -> Value {
+    serde_json::from_value::<Repaired>(recorded.clone()).map_or(recorded, |repaired| repaired.applied)
+}
+
 /// This day, in UTC.
 pub fn today() -> Date {
     jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()

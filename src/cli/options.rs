@@ -40,6 +40,11 @@ impl PolicyOptions {
         self.compile_what(What::Policies)
     }
 
+    /// Reads and compiles them with the rules of a validation.
+    pub fn compile_rules(&self) -> Result<PolicySet, CliError> {
+        self.compile_what(What::Validation)
+    }
+
     /// Reads, checks and compiles the policies and the tables of facts.
     pub fn compile_all(&self) -> Result<PolicySet, CliError> {
         self.compile_what(What::All)

@@ -49,11 +49,20 @@ pub struct Ask {
 impl Ask {
     /// Gathers the machine and answers.
     pub fn answer(&self, root: &InstallationOptions) -> Result<Answer, CliError> {
+        self.answer_by(root, PolicyOptions::compile)
+    }
+
+    /// The same by policies that are compiled in another way.
+    pub fn answer_by(
+        &self,
+        root: &InstallationOptions,
+        compile: fn(&PolicyOptions) -> Result<PolicySet, CliError>,
+    ) -> Result<Answer, CliError> {
         let Self { question, machine, policies } = self;
         let inputs = Inputs::new(machine, root, policies, question)?;
         // The machine is asked, and the schema compiles, while the policies are read.
         let gather = || machine.gather_with_cards(root, policies);
-        let (gathered, (set, ())) = both(gather, || both(|| policies.compile(), settings::prepare));
+        let (gathered, (set, ())) = both(gather, || both(|| compile(policies), settings::prepare));
         let ((facts, cards), set) = (gathered?, set?);
         known_codes(&question.allow, &set)?;
         answer(Inputs { facts: machine.to_record(&facts), ..inputs }, facts, set, &cards)

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::error::CliError;
-use super::inputs::Inputs;
+use super::inputs::{self, Inputs};
 use super::installation::{Installation, file_reports, or_say, recovered};
 use super::machine::{MachineOptions, read_facts};
 use super::options::{InstallationOptions, OutputOptions};
@@ -42,11 +42,12 @@ impl Verify {
 
     fn compare(&self, root: &Root, in_flight: Option<&Recovered>, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let path = self.root.path();
-        let record = transaction::applied(root)?.ok_or_else(|| {
+        let recorded = transaction::applied(root)?.map(|record| inputs::applied(record.inputs));
+        let recorded = recorded.filter(|inputs| !inputs.is_null()).ok_or_else(|| {
             let message = format!("nothing was applied in `{}`, so there is nothing to compare with", path.display());
             CliError::failed(message).help("`wan22-policy apply --dry-run` shows what an apply would change")
         })?;
-        let inputs: Inputs = serde_json::from_value(record.inputs)
+        let inputs: Inputs = serde_json::from_value(recorded)
             .map_err(|error| CliError::failed(format!("what the last apply recorded cannot be read: {error}")))?;
         let (hash, target, allow) = (inputs.policy_hash.clone(), inputs.target.clone(), inputs.allow.clone());
         let answer = self.ask(inputs)?;

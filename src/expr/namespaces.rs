@@ -54,6 +54,7 @@ fn fact_type(spec: &FactSpec) -> Option<Type> {
         FactType::Float => Type::Float(spec.unit),
         FactType::Text => Type::Text,
         FactType::Ints => Type::List(Arc::new(Type::Int(spec.unit))),
+        FactType::Texts => Type::List(Arc::new(Type::Text)),
         FactType::Records => return None,
     })
 }

@@ -149,6 +149,10 @@ pub fn override_fact(facts: &mut Facts, assignment: &str) -> Result<(), String> 
         FactType::Ints => {
             Value::from(parse_cpu_list(text).ok_or_else(|| wrong(format!("`{text}` is not a list like 0-3,8")))?)
         }
+        FactType::Texts => match text {
+            "[]" => Value::Array(Vec::new()),
+            _ => text.split(',').map(str::trim).map(Value::from).collect(),
+        },
         FactType::Records => {
             let count: usize = match text {
                 "[]" => 0,

@@ -12,7 +12,7 @@ pub use self::seen::Seen;
 use crate::diag::{Finding, Source};
 use crate::facts::file::FactsFile;
 use crate::facts::units::show;
-use crate::facts::{Facts, Origin, vocabulary};
+use crate::facts::{Facts, Origin, is_at_or_below, vocabulary};
 
 pub mod cgroup;
 pub mod checkpoints;
@@ -58,6 +58,15 @@ pub struct Sources {
     pub installation: Installation,
     /// Index into `gpus` of the GPU that the workload runs on, asked for by the user.
     pub gpu_index: Option<usize>,
+}
+
+/// Adds what is installed and which models lie in an installation on this machine, each where nothing is known of it yet.
+pub fn installation(installation: &Installation, facts: &mut Facts) {
+    let is_known = |family: &str| facts.iter().any(|(name, fact)| is_at_or_below(name, family) && fact.is_known());
+    let folder = installation.folder.as_deref();
+    let software = (!is_known("software")).then(|| software::live(folder, installation.python.as_deref()));
+    let models = folder.filter(|_| !is_known("models")).map(checkpoints::probe);
+    [software, models].into_iter().flatten().for_each(|found| facts.fill(found));
 }
 
 /// Gathers the facts of this machine, or of the one that the files describe.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use self::FactType::{Bool, Float, Int, Ints, Records, Text};
+use self::FactType::{Bool, Float, Int, Ints, Records, Text, Texts};
 use self::Stability::{Stable, Volatile};
 use super::Origin;
 use super::units::Unit;
@@ -25,6 +25,8 @@ pub enum FactType {
     Text,
     /// A list of whole numbers.
     Ints,
+    /// A list of texts.
+    Texts,
     /// A list of records (`gpus`, `numa.nodes`), or for `gpu` one record; the names below it are facts of their own.
     Records,
 }
@@ -86,6 +88,7 @@ pub const FAMILIES: &[(&str, &str)] = &[
     ("disk", "Where the models lie"),
     ("software", "Installed packages"),
     ("models", "Checkpoints"),
+    ("installation", "The installation, which only `validate` looks at"),
     ("workload", "The question asked"),
 ];
 
@@ -107,6 +110,7 @@ const FLOP_PER_SECOND: Option<Unit> = Some(Unit::FlopPerSecond);
 const CELSIUS: Option<Unit> = Some(Unit::Celsius);
 const COUNT: Option<Unit> = Some(Unit::Count);
 const PIXELS: Option<Unit> = Some(Unit::Pixels);
+const SECONDS: Option<Unit> = Some(Unit::Seconds);
 const RATIO: Option<Unit> = Some(Unit::Ratio);
 const WATTS: Option<Unit> = Some(Unit::Watts);
 
@@ -124,6 +128,7 @@ const NVML_OR_TABLE: &[Origin] = &[Origin::Nvml, Origin::Table];
 const TABLE: &[Origin] = &[Origin::Table];
 const INSTALLED: &[Origin] = &[Origin::Installed];
 const CHECKPOINT: &[Origin] = &[Origin::Checkpoint];
+const INSTALLATION: &[Origin] = &[Origin::Installation];
 const ASKED: &[Origin] = &[Origin::User];
 const OF_THE_MODEL: &[Origin] = &[Origin::User, Origin::Table];
 const NOBODY: &[Origin] = &[];
@@ -231,6 +236,19 @@ pub const FACTS: &[FactSpec] = &[
     fact("models[].parameters", Int, COUNT, Stable, CHECKPOINT, "Numbers in all weights, without the scales of a quantization.", "several are packed into one number, or a shard is missing"),
     fact("models[].bytes", Int, BYTES, Stable, CHECKPOINT, "Bytes of all weights, exactly.", "a shard is missing or cannot be read"),
     fact("models[].complete", Bool, None, Stable, CHECKPOINT, "Whether every shard that the index names is there and whole.", "a file cannot be read"),
+    fact("installation.stack", Text, None, Volatile, INSTALLATION, "The stack, by its target: `wan22-ui`.", "no target recognises the files"),
+    fact("installation.files", Texts, None, Volatile, INSTALLATION, "Files below the root, with `/` between the parts; folders end with `/`. Environments, caches and hidden folders are left out.", "nobody looked"),
+    fact("installation.unwritable", Texts, None, Volatile, INSTALLATION, "Those of them that this user may not write, and `./` where it may add none to the root.", "nobody looked, or the system does not tell"),
+    fact("installation.sources", Int, COUNT, Volatile, INSTALLATION, "Python sources that were read.", "nobody looked"),
+    fact("installation.broken_sources", Texts, None, Volatile, INSTALLATION, "Those of them that Python cannot read.", "nobody looked"),
+    fact("installation.unread_sources", Int, COUNT, Volatile, INSTALLATION, "Python sources that could not be looked into.", "nobody looked"),
+    fact("installation.configs", Texts, None, Volatile, INSTALLATION, "Config files of the stack that are there.", "no target recognises the files"),
+    fact("installation.broken_configs", Texts, None, Volatile, INSTALLATION, "Config files of the stack that it cannot use as they are: broken, with a value that their schema does not allow, or missing though it needs them.", "no target recognises the files"),
+    fact("installation.start_time", Float, SECONDS, Volatile, INSTALLATION, "How long the stack takes from its start until it answers.", "nobody has started it with `validate --start`"),
+    fact("installation.load_time", Float, SECONDS, Volatile, INSTALLATION, "How long the model takes from the disk into the page cache.", "nobody has loaded it with `load`"),
+    fact("installation.sample_time", Float, SECONDS, Volatile, INSTALLATION, "How long one look at what the monitor watches takes: memory and temperature of the GPU, RAM, CPUs.", "no driver answers"),
+    fact("installation.video_time", Float, SECONDS, Volatile, NOBODY, "How long the video of the question takes, once the model is loaded.", "nobody has measured it; `--fact` says it"),
+    fact("installation.video_vram", Int, BYTES, Volatile, NOBODY, "The most VRAM that the device reported while it was made.", "nobody has measured it; `--fact` says it"),
     fact("workload.model", Text, None, Stable, ASKED, "Model to run; a row of `data.models`.", "nothing is planned"),
     fact("workload.width", Int, PIXELS, Stable, OF_THE_MODEL, "Width of the video.", "nothing is planned"),
     fact("workload.height", Int, PIXELS, Stable, OF_THE_MODEL, "Height of the video.", "nothing is planned"),
@@ -280,6 +298,7 @@ impl FactType {
             Self::Float => value.is_number(),
             Self::Text => value.is_string(),
             Self::Ints => value.as_array().is_some_and(|items| items.iter().all(Value::is_i64)),
+            Self::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
             Self::Records => value.is_array(),
         }
     }
@@ -292,6 +311,7 @@ impl FactType {
             Self::Float => "a number",
             Self::Text => "a text",
             Self::Ints => "a list of whole numbers",
+            Self::Texts => "a list of texts",
             Self::Records => "a list",
         }
     }

@@ -177,7 +177,7 @@ impl Domain {
         };
         match spec.map(|spec| spec.ty) {
             Some(FactType::Bool) => Self::Bool,
-            Some(FactType::Text) | None => Self::Texts,
+            Some(FactType::Text | FactType::Texts) | None => Self::Texts,
             Some(FactType::Float) => Self::Numbers { whole: false, least, most: f64::INFINITY, step: 1.0 },
             Some(FactType::Int | FactType::Ints | FactType::Records) => {
                 Self::Numbers { whole: true, least, most: f64::INFINITY, step: 1.0 }
@@ -303,7 +303,8 @@ impl fmt::Display for Witness {
             None => vocabulary::find(name).and_then(|spec| spec.unit),
         };
         let is_list = |name: &str| {
-            vocabulary::find(name).is_some_and(|spec| matches!(spec.ty, FactType::Ints | FactType::Records))
+            vocabulary::find(name)
+                .is_some_and(|spec| matches!(spec.ty, FactType::Ints | FactType::Texts | FactType::Records))
         };
         let parts = self.0.iter().map(|(name, value)| match value {
             None => format!("{name} unknown"),

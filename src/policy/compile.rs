@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::entry::{FileCompiler, fits};
 use super::load::LoadedFile;
 use super::order::{depth_first, order};
+use super::rule::Validation;
 use super::set::{Allowed, FIRST_OVERRIDE_LAYER, PolicySet, Provenance, parts};
 use super::source::FunctionEntry;
 use super::tables::{self, Table};
@@ -60,6 +61,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
             compiler.keep(Target::compile(entry, &file.document, &format!("/targets/{i}"), &language), &mut targets);
         }
     }
+    let validation = compiler.validation(&language, &disabled);
     for (file, index) in compiler.stacks().into_values() {
         let unit = FileCompiler { file, language: &language };
         compiler.keep(unit.stack(index, &file.entries.stacks[index]), &mut stacks);
@@ -85,6 +87,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
         checks,
         targets,
         stacks,
+        validation,
         groups,
         functions,
         tables,
@@ -228,6 +231,29 @@ impl<'a> Compiler<'a> {
         stacks
     }
 
+    // The rules of all files, and the verdict of the highest layer that has one.
+    fn validation(&mut self, language: &Language, disabled: &BTreeSet<&str>) -> Validation {
+        let mut validation = Validation::default();
+        for (name, title) in self.files.iter().flat_map(|file| &file.entries.validation.groups) {
+            match validation.groups.iter_mut().find(|(known, _)| known == name) {
+                Some((_, earlier)) => earlier.clone_from(title),
+                None => validation.groups.push((name.clone(), title.clone())),
+            }
+        }
+        for file in self.files {
+            let unit = FileCompiler { file, language };
+            for (i, entry) in file.entries.validation.rules.iter().enumerate() {
+                if !disabled.contains(entry.id.as_str()) {
+                    self.keep(unit.rule(i, entry, &validation.groups), &mut validation.rules);
+                }
+            }
+            let mut verdict = Vec::new();
+            file.entries.validation.verdict.iter().for_each(|entry| self.keep(unit.verdict(entry), &mut verdict));
+            validation.verdict = verdict.pop().or(validation.verdict);
+        }
+        validation
+    }
+
     // Functions are defined callee first, so that their types are known to their callers.
     fn functions(&mut self, language: &mut Language, tables: &BTreeMap<String, Table>) -> BTreeMap<String, Provenance> {
         let winners = self.winners("functions", "duplicate-function", |file| Box::new(file.entries.functions.iter()));
@@ -305,7 +331,9 @@ impl<'a> Compiler<'a> {
                 file.entries.policies.iter().enumerate().map(|(i, e)| (e.id.as_str(), format!("/policies/{i}/id")));
             let checks =
                 file.entries.checks.iter().enumerate().map(|(i, e)| (e.id.as_str(), format!("/checks/{i}/id")));
-            for (id, pointer) in policies.chain(checks) {
+            let rules = file.entries.validation.rules.iter().enumerate();
+            let rules = rules.map(|(i, e)| (e.id.as_str(), format!("/validation/rules/{i}/id")));
+            for (id, pointer) in policies.chain(checks).chain(rules) {
                 let span = file.document.span(&pointer);
                 let kebab = !id.is_empty()
                     && id.split('-').all(|part| {

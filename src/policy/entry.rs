@@ -37,20 +37,33 @@ pub(super) struct FileCompiler<'a> {
 }
 
 // Collects what goes wrong while the rest is still looked at.
-struct Errors(Vec<Finding>);
+#[derive(Default)]
+pub(super) struct Errors(Vec<Finding>);
 
 impl Errors {
-    fn keep<T>(&mut self, result: Result<T, Vec<Finding>>) -> Option<T> {
+    pub fn keep<T>(&mut self, result: Result<T, Vec<Finding>>) -> Option<T> {
         result.map_err(|findings| self.0.extend(findings)).ok()
+    }
+
+    pub fn push(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.0
     }
 }
 
 impl FileCompiler<'_> {
-    fn document(&self) -> &Document {
+    pub fn document(&self) -> &Document {
         &self.file.document
     }
 
-    fn expr(&self, text: &str, pointer: &str, locals: &[(String, Type)]) -> Result<Expr, Vec<Finding>> {
+    pub fn expr(&self, text: &str, pointer: &str, locals: &[(String, Type)]) -> Result<Expr, Vec<Finding>> {
         self.language.compile(text, &self.document().scalar(pointer), locals)
     }
 
@@ -74,7 +87,7 @@ impl FileCompiler<'_> {
         }
     }
 
-    fn condition(
+    pub fn condition(
         &self,
         text: &str,
         pointer: &str,
@@ -113,7 +126,7 @@ impl FileCompiler<'_> {
 
     pub fn policy(&self, index: usize, entry: &PolicyEntry) -> Result<Policy, Vec<Finding>> {
         let base = format!("/policies/{index}");
-        let mut errors = Errors(Vec::new());
+        let mut errors = Errors::default();
         let when =
             entry.when.as_ref().and_then(|text| errors.keep(self.condition(text, &format!("{base}/when"), &[], true)));
         let mut named: BTreeMap<usize, Span> = BTreeMap::new();
@@ -360,7 +373,7 @@ impl FileCompiler<'_> {
 
     pub fn check(&self, index: usize, entry: &CheckEntry) -> Result<Check, Vec<Finding>> {
         let base = format!("/checks/{index}");
-        let mut errors = Errors(Vec::new());
+        let mut errors = Errors::default();
         let template = |text: &str, key: &str| {
             let place: ScalarText = self.document().scalar(&format!("{base}/{key}"));
             Template::compile(text, &place, self.language)
@@ -389,7 +402,7 @@ impl FileCompiler<'_> {
 
     pub fn stack(&self, index: usize, entry: &StackEntry) -> Result<Stack, Vec<Finding>> {
         let base = format!("/stacks/{index}");
-        let mut errors = Errors(Vec::new());
+        let mut errors = Errors::default();
         let bytes = |text: &str, pointer: &str, what: &str| {
             let expr = self.expr(text, pointer, &[])?;
             fits(&expr, &Type::Int(Some(Unit::Bytes)), &format!("`{what}` of stack `{}` is", entry.id))?;

@@ -4,7 +4,8 @@
 //! given with `--policies`. A file replaces the one of the same name in an earlier directory; an empty file or a link
 //! to `/dev/null` removes it. In a directory, `NN-name.yaml` belongs to layer NN; files in sub-folders (`targets/`, …)
 //! belong to layer 0. Files in `data/` hold tables that facts are completed from (the cards); no expression reads
-//! them, and they are read when a fact needs them.
+//! them, and they are read when a fact needs them. Files in `validate/` hold the rules of a validation, which nothing else
+//! asks.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,9 +41,11 @@ pub struct LoadOptions {
 /// Which files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum What {
-    /// The policies: all files but those in `data/`.
+    /// The policies: all files but those in `data/` and `validate/`.
     #[default]
     Policies,
+    /// The policies, and the rules of a validation in `validate/`.
+    Validation,
     /// The files in `data/`.
     Tables,
     /// Every file.
@@ -54,12 +57,14 @@ impl What {
         match self {
             Self::All => true,
             Self::Tables => name.starts_with(TABLES),
-            Self::Policies => !name.starts_with(TABLES),
+            Self::Validation => !name.starts_with(TABLES),
+            Self::Policies => !name.starts_with(TABLES) && !name.starts_with(RULES),
         }
     }
 }
 
 const TABLES: &str = "data/";
+const RULES: &str = "validate/";
 
 /// A policy file that was read.
 #[derive(Clone, Debug)]
@@ -170,6 +175,7 @@ fn beside_checks(file: &LoadedFile) -> Option<Finding> {
         ("disable", entries.disable.is_empty()),
         ("targets", entries.targets.is_empty()),
         ("stacks", entries.stacks.is_empty()),
+        ("validation", entries.validation.rules.is_empty()),
     ];
     let (key, _) = others.into_iter().find(|(_, is_empty)| !is_empty)?;
     let finding = Finding::error("policy-file", format!("a file of invariants holds `checks`, not `{key}`"));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use super::rule::Validation;
 use super::tables::Table;
 use super::template::Template;
 use crate::diag::{Code, Finding, Severity, Span};
@@ -33,6 +34,8 @@ pub struct PolicySet {
     pub targets: Vec<Target>,
     /// How stacks use memory, by id.
     pub stacks: Vec<Stack>,
+    /// What an installation must be.
+    pub validation: Validation,
     /// Settings that are decided together, in an order in which each group only reads earlier ones.
     pub groups: Vec<Vec<usize>>,
     /// First 16 hexadecimal digits of the SHA-256 of all files' names and texts.

@@ -36,6 +36,92 @@ pub struct PolicyFile {
     /// What runs of a stack take of the memory: what `fit` answers from.
     #[serde(default)]
     pub stacks: Vec<StackEntry>,
+    /// What an installation must be: what `validate` answers from.
+    #[serde(default)]
+    pub validation: ValidationSection,
+}
+
+/// What an installation must be, and what follows from it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationSection {
+    /// Groups of rules, by name, in the order in which they are shown: what each is about.
+    #[serde(default)]
+    pub groups: IndexMap<String, String>,
+    /// What must hold of an installation.
+    #[serde(default)]
+    pub rules: Vec<RuleEntry>,
+    /// What follows from the rules together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<VerdictEntry>,
+}
+
+/// What must hold of an installation: an assertion, a figure within bounds, or files that satisfy a schema.
+///
+/// An expression that reads something unknown makes the rule *not measured*, which is never a pass.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleEntry {
+    /// Kebab-case name, unique among all policies, checks and rules.
+    pub id: String,
+    /// The group that it counts in.
+    pub group: String,
+    /// Whether no installation is ready without it.
+    #[serde(default)]
+    pub critical: bool,
+    /// Condition under which it is asked; absent means always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// What must be true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assert: Option<String>,
+    /// A figure that must lie within `at_least` and `at_most`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// Smallest figure that passes: a quantity or an expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Value>,
+    /// Largest figure that passes: a quantity or an expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Value>,
+    /// What the figure is expected to be, by a model or by what others published; shown where nobody measured it, and never a pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<String>,
+    /// JSON files that must satisfy `schema`: a pattern below the root, such as `**/vae/config.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<String>,
+    /// Only those of `files` whose topmost keys hold these texts: `_class_name: AutoencoderKLWan`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub holding: IndexMap<String, String>,
+    /// The schema of `files`, by its name in `schemas/targets`, or inline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// What is said when it passes; `{expression}` shows a value in its unit. Absent where the figure or the files say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<String>,
+    /// What is wrong when it fails; `{expression}` shows a value in its unit. Absent where the figure or the files say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail: Option<String>,
+    /// What to do when it fails, of a figure also how to measure it; `{expression}` shows a value in its unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Why it is asked.
+    pub why: String,
+    /// Where its numbers come from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+/// What follows from how many rules passed, failed or were not measured.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictEntry {
+    /// From 0 to 1, of the counts `passed`, `failed` and `not_measured`; asked of all rules, and of the critical ones alone.
+    pub score: String,
+    /// Whether the installation is ready, of `score`, `critical_score` and the counts of all rules.
+    pub ready: String,
+    /// Why these are the formulas.
+    pub why: String,
 }
 
 /// Why an entry is right, and where its numbers come from.
@@ -81,7 +167,11 @@ impl PolicyFile {
             let pointer = format!("/data/{}", escape(name));
             reason(format!("`data.{name}`"), pointer, Some(&entry.why), Some(&entry.source))
         });
-        policies.chain(checks).chain(functions).chain(data)
+        let rules = self.validation.rules.iter().enumerate().map(|(i, entry)| {
+            let pointer = format!("/validation/rules/{i}");
+            reason(format!("rule `{}`", entry.id), pointer, Some(&entry.why), entry.source.as_ref())
+        });
+        policies.chain(checks).chain(functions).chain(data).chain(rules)
     }
 }
 

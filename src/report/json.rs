@@ -25,8 +25,6 @@ pub const PLAN: &str = "wan22-policy/plan/v1";
 pub const APPLY: &str = "wan22-policy/apply/v1";
 /// Name and version of the format of [`HistoryReport`].
 pub const HISTORY: &str = "wan22-policy/history/v1";
-/// Name and version of the format of [`ValidateReport`].
-pub const VALIDATE: &str = "wan22-policy/validate/v1";
 /// Name and version of the format of [`ImpactReport`].
 pub const IMPACT: &str = "wan22-policy/impact/v1";
 /// Name and version of the format of [`TestReport`].
@@ -244,50 +242,6 @@ pub struct Drift {
     pub found: Option<Value>,
 }
 
-/// What `validate --format json` prints.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ValidateReport {
-    /// Name and version of this format: `wan22-policy/validate/v1`.
-    #[schemars(extend("const" = VALIDATE))]
-    pub schema: String,
-    /// The installation, as it was given.
-    pub root: String,
-    /// The version of Python that reads its sources; absent where none was found, and the newest that is known was taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub python: Option<String>,
-    /// What became of each group that was looked at.
-    pub groups: Vec<GroupRecord>,
-    /// What is wrong, each with its file and line.
-    pub findings: Vec<FindingRecord>,
-}
-
-/// One group of a validation.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct GroupRecord {
-    /// `syntax` or `configuration`.
-    pub group: String,
-    /// What came out.
-    pub result: GroupResult,
-    /// Files that were looked at.
-    pub files: usize,
-    /// Those of them with which something is wrong.
-    pub wrong: usize,
-}
-
-/// What came out of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum GroupResult {
-    /// Nothing is wrong.
-    Pass,
-    /// Something is wrong.
-    Fail,
-    /// There was nothing to look at, which is never a pass.
-    NotMeasured,
-}
-
 /// What `history --format json` prints.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -320,6 +274,8 @@ pub struct PastApplyRecord {
     /// The workload that was asked, `MODEL:WxHxF`; absent when nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<String>,
+    /// Whether it was a repair by `validate --fix`.
+    pub repair: bool,
     /// The files that it changed.
     pub files: Vec<PastFileRecord>,
 }

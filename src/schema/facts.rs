@@ -71,6 +71,7 @@ fn fact(spec: &FactSpec) -> Value {
         FactType::Float => json!({ "type": number("number") }),
         FactType::Text => json!({ "type": "string" }),
         FactType::Ints => json!({ "type": ["array", "string"], "items": { "type": "integer" } }),
+        FactType::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         FactType::Records => json!({ "type": "array", "items": record() }),
     };
     schema["description"] = json!(spec.description());

@@ -96,6 +96,15 @@ pub trait Syntax: Sync {
     /// When the key or its value is not one that can be written here.
     fn set(&self, text: &str, lists: &BTreeSet<String>, change: &KeyChange) -> Result<String, TextError>;
 
+    /// The text without a key. Only formats whose files have keys that are no longer read take any away.
+    ///
+    /// # Errors
+    /// When the key is not there, or cannot be taken away without harm.
+    fn remove(&self, text: &str, path: &[String]) -> Result<String, TextError> {
+        let message = format!("`{}` is not taken away: remove it by hand", path.join("."));
+        Err(error_at(text, 0, Fault::NotEdited, message))
+    }
+
     /// Line and column, both from 1 and the column in characters, where the value at a path begins.
     fn position(&self, text: &str, lists: &BTreeSet<String>, path: &[String]) -> Option<(usize, usize)>;
 
@@ -281,21 +290,58 @@ impl Config {
         if let Some(error) = self.unclear(&change.path) {
             return Err(error.clone());
         }
-        let syntax = self.format.syntax();
-        let text = syntax.set(&self.text, &self.lists, change)?;
-        let refused = |message: String| {
-            let (line, column) = self.position(&change.path).unwrap_or((1, 1));
-            TextError { line, column, message, fault: Fault::NotEdited }
-        };
-        let name = change.path.join(".");
-        let tree = syntax.read(&text, &self.lists).map_err(|error| {
-            refused(format!("`{name}` cannot be set: the text would no longer be read ({})", error.message))
-        })?;
+        let text = self.format.syntax().set(&self.text, &self.lists, change)?;
         let mut wanted = self.tree.value.clone();
         put(&mut wanted, &change.path, self.spelt(&change.path, &change.value), self.is_text());
+        self.replace(text, &wanted, &change.path, "set")
+    }
+
+    /// Takes a key away and leaves every other byte as it is, but for what separates it from the next.
+    ///
+    /// # Errors
+    /// When the key cannot be taken away without changing another. The text is then as it was.
+    pub fn remove(&mut self, path: &[String]) -> Result<(), TextError> {
+        if let Some(error) = self.unclear(path) {
+            return Err(error.clone());
+        }
+        let text = self.format.syntax().remove(&self.text, path)?;
+        let mut wanted = self.tree.value.clone();
+        if let Some((last, sections)) = path.split_last() {
+            let section = sections.iter().try_fold(&mut wanted, |value, key| value.get_mut(key));
+            section.and_then(Value::as_object_mut).map(|entries| entries.shift_remove(last));
+        }
+        self.replace(text, &wanted, path, "removed")
+    }
+
+    /// Gives the value of a key to another key of its section.
+    ///
+    /// # Errors
+    /// When one of the two cannot be edited. The text is then as it was.
+    pub fn rename(&mut self, path: &[String], other: &str) -> Result<(), TextError> {
+        let Some(value) = self.get(path).cloned() else { return Ok(()) };
+        let mut renamed = self.clone();
+        renamed.remove(path)?;
+        let mut path = path.to_vec();
+        path.pop();
+        path.push(other.to_owned());
+        renamed.set(&KeyChange { path, value })?;
+        *self = renamed;
+        Ok(())
+    }
+
+    // Takes over a text in which only the wanted values are others.
+    fn replace(&mut self, text: String, wanted: &Value, path: &[String], done: &str) -> Result<(), TextError> {
+        let refused = |message: String| {
+            let (line, column) = self.position(path).unwrap_or((1, 1));
+            TextError { line, column, message, fault: Fault::NotEdited }
+        };
+        let name = path.join(".");
+        let tree = self.format.syntax().read(&text, &self.lists).map_err(|error| {
+            refused(format!("`{name}` cannot be {done}: the text would no longer be read ({})", error.message))
+        })?;
         let paths = |tree: &Tree| tree.unclear.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
-        if !same(&tree.value, &wanted) || paths(&tree) != paths(&self.tree) {
-            return Err(refused(format!("`{name}` cannot be set without changing another value of the file")));
+        if !same(&tree.value, wanted) || paths(&tree) != paths(&self.tree) {
+            return Err(refused(format!("`{name}` cannot be {done} without changing another value of the file")));
         }
         self.text = text;
         self.tree = tree;

@@ -29,6 +29,10 @@ impl Syntax for Json {
         edit(text, std::slice::from_ref(change))
     }
 
+    fn remove(&self, text: &str, path: &[String]) -> Result<String, TextError> {
+        remove(text, path)
+    }
+
     fn position(&self, text: &str, _: &BTreeSet<String>, path: &[String]) -> Option<(usize, usize)> {
         position(text, path)
     }
@@ -72,6 +76,43 @@ pub fn edit(text: &str, changes: &[KeyChange]) -> Result<String, TextError> {
         read(&readable(&body))?;
     }
     Ok(format!("{bom}{body}"))
+}
+
+/// Takes a key away, with the comma and the space that set it apart; a key that stands twice goes twice.
+///
+/// # Errors
+/// When the text is not JSON, or has no such key.
+pub fn remove(text: &str, path: &[String]) -> Result<String, TextError> {
+    let (bom, body) = split_bom(text);
+    let mut body = body.to_owned();
+    let mut removed = 0;
+    while let Some(range) = range_of_key(&body, path)? {
+        body.replace_range(range, "");
+        removed += 1;
+    }
+    match removed {
+        0 => Err(config::error_at(text, 0, Fault::Path, format!("there is no `{}`", path.join(".")))),
+        _ => Ok(format!("{bom}{body}")),
+    }
+}
+
+// What goes with a key: up to the next one, or from the end of the one before it, or all that its section holds.
+fn range_of_key(body: &str, path: &[String]) -> Result<Option<Range<usize>>, TextError> {
+    let readable = readable(body);
+    let root = read(&readable)?;
+    let Some((last, sections)) = path.split_last() else { return Ok(None) };
+    let section = sections.iter().try_fold(&root, |node, key| match node {
+        ast::Value::Object(object) => Some(&effective(object, key)?.value),
+        _ => None,
+    });
+    let Some(ast::Value::Object(object)) = section else { return Ok(None) };
+    let entries = &object.properties;
+    let Some(at) = entries.iter().rposition(|entry| entry.name.as_str() == last) else { return Ok(None) };
+    Ok(Some(match (at.checked_sub(1).map(|before| &entries[before]), entries.get(at + 1)) {
+        (_, Some(next)) => entries[at].start()..next.start(),
+        (Some(before), None) => before.end()..entries[at].end(),
+        (None, None) => object.start() + 1..object.end() - 1,
+    }))
 }
 
 /// Line and column, both from 1 and the column in characters, where the value at a path begins.

@@ -1,25 +1,48 @@
-//! What is wrong with a stack's file as it is, whatever a plan would make of it.
+//! What is wrong with a stack's file as it is, whatever a plan would make of it, and the file with that put right.
 
 use serde_json::Value;
 
-use super::config::{Config, path_of};
+use super::config::Config;
+use super::schema::{Edit, FileSchema, Problem};
+use super::source::Format;
 use super::{TargetFile, span_of};
-use crate::diag::{Finding, did_you_mean};
+use crate::diag::Finding;
+
+/// A file that was looked at.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
+    /// What it says; `None` where it is missing or cannot be read.
+    pub config: Option<Config>,
+}
 
 impl TargetFile {
     /// Everything that the stack would stumble over: a file that is missing or cannot be read, a value that its schema does
     /// not allow, two keys for one thing that contradict each other.
     ///
     /// `text` is `None` when the file does not exist, which only of a file that is `required` is wrong.
-    pub fn look(&self, text: Option<&str>, required: bool, shown: &str) -> Vec<Finding> {
+    pub fn look(&self, text: Option<&str>, required: bool, shown: &str) -> Looked {
+        let restored = |finding: Finding, help: &str| {
+            let problem = Problem { finding: finding.help(help), edit: Some(Edit::Restore) };
+            Looked { problems: vec![problem], config: None }
+        };
         let Some(text) = text else {
             let missing = Finding::error("config-missing", format!("`{shown}` is not there, and the stack needs it"));
-            let missing = missing.help("`wan22-policy apply` writes it from the default that comes with the target");
-            return required.then_some(missing).into_iter().collect();
+            return match required {
+                true => restored(
+                    missing,
+                    "`validate --fix` and `apply` write it from the default that comes with the target",
+                ),
+                false => Looked { problems: Vec::new(), config: None },
+            };
         };
         let corrupt = |message: String, place| {
-            let help = "`wan22-policy apply` replaces it by the default that comes with the target, which `rollback` takes back";
-            vec![Finding::error("config-corrupt", message).at(span_of(shown, text, place), "").help(help)]
+            let finding = Finding::error("config-corrupt", message).at(span_of(shown, text, place), "");
+            restored(
+                finding,
+                "`validate --fix` and `apply` replace it by the default that comes with the target, which `rollback` takes back",
+            )
         };
         let config = match Config::read(self.format, text, &self.lists) {
             Ok(config) if config.value().is_object() => config,
@@ -29,88 +52,58 @@ impl TargetFile {
                 return corrupt(message, (error.line, error.column));
             }
         };
-        let mut findings = self.values(shown, &config);
-        let known = findings.len();
-        self.disagreements(shown, &config, &mut findings);
-        for finding in &mut findings[known..] {
-            finding.help = Some("`wan22-policy apply` gives both the planned value".to_owned());
+        let mut problems = self.schema.problems(&config, Some(self.restore.value()), shown);
+        let mut contradictions = Vec::new();
+        self.disagreements(shown, &config, &mut contradictions);
+        let help = "`wan22-policy apply` gives both the planned value";
+        problems.extend(contradictions.into_iter().map(|finding| Problem { finding: finding.help(help), edit: None }));
+        Looked { problems, config: Some(config) }
+    }
+
+    /// The file as it comes with the target.
+    pub fn restored(&self) -> String {
+        self.restore.text()
+    }
+}
+
+/// Everything that is wrong with a JSON file by a schema.
+pub fn look_at_json(text: &str, schema: &FileSchema, shown: &str) -> Looked {
+    match Config::read(Format::Json, text, &Default::default()) {
+        Ok(config) => Looked { problems: schema.problems(&config, None, shown), config: Some(config) },
+        Err(error) => {
+            let message = format!("`{shown}` is not {}: {}", Format::Json.name(), error.message);
+            let finding = Finding::error("config-corrupt", message);
+            let finding = finding.at(span_of(shown, text, (error.line, error.column)), "");
+            let help = "it comes with the model: download that file again";
+            Looked { problems: vec![Problem { finding: finding.help(help), edit: None }], config: None }
         }
-        findings
     }
+}
 
-    fn values(&self, shown: &str, config: &Config) -> Vec<Finding> {
-        let Some(validator) = self.validator() else { return Vec::new() };
-        let value = config.checked(|value| validator.iter_errors(value).map(|error| path_of(&error)).collect());
-        let text = config.text();
-        let finding = |error: jsonschema::ValidationError<'_>| {
-            let path = path_of(&error);
-            let rule = error.schema_path().to_string();
-            let rule = rule.rsplit_once('/').map_or("", |(above, _)| above);
-            let rule = self.schema.pointer(rule).unwrap_or(&Value::Null);
-            let pointer = error.instance_path().to_string();
-            let held = value.pointer(&pointer).unwrap_or(&Value::Null);
-            let message = match allowed(rule) {
-                Some(allowed) => format!("`{}` is {held}, and may be {allowed}", path.join(".")),
-                None => format!("`{}`: {error}", path.join(".")),
-            };
-            // An entry of a list stands where the list does.
-            let place = (0..=path.len()).rev().find_map(|length| config.position(&path[..length]));
-            let place = place.unwrap_or((1, 1));
-            let better = nearest(held, rule).or_else(|| self.restore.value().pointer(&pointer).cloned());
-            let finding = Finding::error("config-invalid", message).at(span_of(shown, &text, place), "");
-            match better {
-                Some(better) => finding.help(format!("write {better}")),
-                None => finding,
-            }
+impl Looked {
+    /// The text in which every problem that can be is put right, and the indices of those problems.
+    ///
+    /// `restored` stands for a file that cannot be read; what cannot be edited without harm to other values is left.
+    pub fn mended(&self, restored: &str) -> (String, Vec<usize>) {
+        let Some(mut config) = self.config.clone() else {
+            let restores = |problem: &Problem| problem.edit == Some(Edit::Restore);
+            return (restored.to_owned(), (0..self.problems.len()).filter(|i| restores(&self.problems[*i])).collect());
         };
-        validator.iter_errors(&value).map(finding).collect()
+        let mut mended = Vec::new();
+        for (i, problem) in self.problems.iter().enumerate() {
+            let done = match &problem.edit {
+                Some(Edit::Set(change)) => config.set(change),
+                Some(Edit::Remove(path)) => config.remove(path),
+                Some(Edit::Rename(path, other)) => config.rename(path, other),
+                Some(Edit::Restore) | None => continue,
+            };
+            mended.extend(done.is_ok().then_some(i));
+        }
+        (config.text(), mended)
     }
-}
 
-// What a rule of a schema allows, for people; `None` where it says something else.
-fn allowed(rule: &Value) -> Option<String> {
-    if let Some(values) = rule["enum"].as_array() {
-        let values: Vec<String> = values.iter().map(Value::to_string).collect();
-        return Some(values.join(", "));
-    }
-    let kind = match rule["type"].as_str() {
-        Some("integer") => "a whole number",
-        Some("number") => "a number",
-        Some("boolean") => return Some("true or false".to_owned()),
-        Some("string") => return Some("a text".to_owned()),
-        Some("array") => return Some("a list".to_owned()),
-        Some("object") => return Some("a section".to_owned()),
-        _ => return None,
-    };
-    let bound = |name: &str| rule.get(name).map(Value::to_string);
-    Some(match (bound("minimum"), bound("maximum")) {
-        (Some(low), Some(high)) => format!("{kind} from {low} to {high}"),
-        (Some(low), None) => format!("{kind} from {low}"),
-        (None, Some(high)) => format!("{kind} up to {high}"),
-        (None, None) => kind.to_owned(),
-    })
-}
-
-// The value that a rule allows and that is meant most likely; `None` where nobody can guess.
-fn nearest(held: &Value, rule: &Value) -> Option<Value> {
-    if let (Some(values), Some(text)) = (rule["enum"].as_array(), held.as_str()) {
-        let texts = || values.iter().filter_map(Value::as_str);
-        return texts()
-            .find(|value| value.eq_ignore_ascii_case(text) || did_you_mean(text, [*value]).is_some())
-            .map(Value::from);
-    }
-    let wanted = rule["type"].as_str()?;
-    let number = match held {
-        Value::Number(_) => held.as_f64()?,
-        Value::String(text) => text.trim().parse().ok()?,
-        _ => return None,
-    };
-    let low = rule["minimum"].as_f64().unwrap_or(f64::NEG_INFINITY);
-    let high = rule["maximum"].as_f64().unwrap_or(f64::INFINITY);
-    let near = number.max(low).min(high);
-    match wanted {
-        "integer" => Some(Value::from(near.round() as i64)),
-        "number" => Some(if near.fract() == 0.0 { Value::from(near as i64) } else { Value::from(near) }),
-        _ => None,
+    /// The values of the file; null where it cannot be read.
+    pub fn value(&self) -> &Value {
+        self.config.as_ref().map_or(&Value::Null, Config::value)
     }
 }

@@ -74,7 +74,8 @@ pub struct TargetFileEntry {
     pub path: String,
     /// How it is written.
     pub format: Format,
-    /// The stack's own schema of the file (JSON Schema), inline; what violates it is never written.
+    /// The stack's own schema of the file (JSON Schema), by its name in `schemas/targets` or inline; what violates it is never
+    /// written.
     pub schema: Value,
     /// What the file holds when it is missing or broken: a tree for JSON, the file's text for the other formats.
     pub restore: Value,

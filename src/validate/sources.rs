@@ -85,7 +85,7 @@ pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
     sources
 }
 
-fn is_looked_into(entry: &DirEntry) -> bool {
+pub(super) fn is_looked_into(entry: &DirEntry) -> bool {
     let is_others = || is_skipped(&entry.file_name().to_string_lossy()) || is_environment(entry.path());
     entry.depth() == 0 || !entry.file_type().is_dir() || !is_others()
 }

@@ -60,7 +60,6 @@ impl World {
             "rollback" | "history" => &["--root", "stack"],
             "check" => &["--policies", "policies", "--allow-targets", "--no-site"],
             "verify" => &["--root", "stack", "--facts", "facts.yaml"],
-            "validate" => &["--root", "stack", "--policies", "policies", "--allow-targets", "--no-site"],
             _ => {
                 &["--root", "stack", "--facts", "facts.yaml", "--policies", "policies", "--allow-targets", "--no-site"]
             }

@@ -106,8 +106,9 @@ fn unknown(facts: &Facts) -> BTreeMap<String, BTreeSet<String>> {
         .filter(|(_, fact)| matches!(fact, Fact::Unknown { .. }))
         .map(|(name, _)| name.to_owned())
         .collect();
-    for spec in FACTS.iter().filter(|spec| !is_at_or_below(spec.name, "workload") && !is_at_or_below(spec.name, "gpu"))
-    {
+    // What is not asked of a machine is not missed.
+    let others = ["workload", "gpu", "installation"];
+    for spec in FACTS.iter().filter(|spec| others.iter().all(|family| !is_at_or_below(spec.name, family))) {
         names.extend(facts.concrete(spec.name).into_iter().filter(|name| facts.value(name).is_none()));
     }
     let covered = |name: &String| names.iter().any(|other| other != name && is_at_or_below(name, other));

@@ -17,7 +17,7 @@ pub fn render(applies: &[PastApplyRecord], with_diffs: bool, paint: Paint) -> St
             apply.number.to_string(),
             apply.time.clone(),
             apply.policy_hash.clone().unwrap_or_default(),
-            apply.workload.clone().unwrap_or_default(),
+            if apply.repair { "repair".to_owned() } else { apply.workload.clone().unwrap_or_default() },
             files.join(", "),
         ]);
     }

@@ -1,33 +1,88 @@
 //! What came out of a validation, for people.
 
-use crate::report::json::{GroupRecord, GroupResult, ValidateReport};
+use super::{count, wrap};
+use crate::facts::units::{Unit, show};
 use crate::report::paint::Paint;
-use crate::report::table::Table;
+use crate::report::validation::{FigureOrigin, FigureRecord, RuleRecord, RuleResult, ValidateReport};
 
-/// One line for each group.
-pub fn groups(report: &ValidateReport, paint: Paint) -> String {
-    let mut table = Table::default();
-    for group in &report.groups {
-        let result = match group.result {
-            GroupResult::Pass => "pass",
-            GroupResult::Fail => "fail",
-            GroupResult::NotMeasured => "not measured",
-        };
-        table.row([group.group.clone(), result.to_owned(), detail(group, report.python.as_deref())]);
+/// Columns of a message before it goes on below.
+const WIDTH: usize = 90;
+
+/// The rules of each group, and the verdict.
+pub fn render(report: &ValidateReport, paint: Paint) -> String {
+    let rules = report.groups.iter().flat_map(|group| &group.rules);
+    let widest = rules.map(|rule| rule.rule.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for group in report.groups.iter().filter(|group| !group.rules.is_empty()) {
+        text += &format!("{}\n", paint.bold(&group.title));
+        group.rules.iter().for_each(|record| text += &rule(record, widest, paint));
+        text.push('\n');
     }
-    table.render(paint, usize::MAX)
+    text += &verdict(report, paint);
+    text
 }
 
-fn detail(group: &GroupRecord, python: Option<&str>) -> String {
-    let files = |count: usize| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
-    let of = match (group.group.as_str(), python) {
-        ("syntax", Some(version)) => format!(" as Python {version} reads them"),
-        ("syntax", None) => " as the newest Python reads them".to_owned(),
-        _ => String::new(),
+fn rule(record: &RuleRecord, widest: usize, paint: Paint) -> String {
+    let word = match record.result {
+        RuleResult::Pass => paint.green("pass        "),
+        RuleResult::Fail => paint.red("fail        "),
+        RuleResult::NotMeasured => paint.faint("not measured"),
     };
-    match group.result {
-        GroupResult::NotMeasured => "nothing to look at".to_owned(),
-        GroupResult::Pass => format!("{}{of}", files(group.files)),
-        GroupResult::Fail => format!("{} of {}{of}", group.wrong, files(group.files)),
+    let indent = 2 + 12 + 2 + widest + 2;
+    let figure = record.figure.as_ref().map_or_else(String::new, self::figure);
+    let says = [record.message.as_str(), &figure].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+    let mut text = format!("  {word}  {:widest$}  {}", record.rule, wrap(&says.join("; "), WIDTH, indent));
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    if let Some(help) = &record.help {
+        text += &format!("{}{}\n", " ".repeat(indent), paint.faint(&wrap(&format!("help: {help}"), WIDTH, indent)));
     }
+    text
+}
+
+// The figure, what passes, and what it is expected to be where nobody measured it.
+fn figure(figure: &FigureRecord) -> String {
+    let shown = |value: Option<f64>| value.map(|value| rounded(value, figure.unit));
+    let bound = |word: &str, value: Option<f64>| shown(value).map(|value| format!("{word} {value}"));
+    let bounds = [bound("at least", figure.at_least), bound("at most", figure.at_most)];
+    let wanted = bounds.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let value = shown(figure.value);
+    let (measured, predicted) = match figure.origin {
+        FigureOrigin::Measured => (value, None),
+        FigureOrigin::Predicted | FigureOrigin::Published => {
+            (None, value.map(|value| format!("predicted by the model: {value}")))
+        }
+        FigureOrigin::NotMeasured => (None, None),
+    };
+    let wanted = (!wanted.is_empty()).then(|| format!("wanted: {wanted}"));
+    [measured, wanted, predicted].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+// A figure as precise as people read it.
+fn rounded(value: f64, unit: Option<Unit>) -> String {
+    match unit {
+        Some(Unit::Seconds) if value >= 120.0 => format!("{} min", (value / 6.0).round() / 10.0),
+        Some(Unit::Seconds) if value >= 10.0 => format!("{} s", value.round()),
+        Some(Unit::Ratio) => format!("{} %", (value * 1000.0).round() / 10.0),
+        unit => show(&value.into(), unit),
+    }
+}
+
+fn verdict(report: &ValidateReport, paint: Paint) -> String {
+    let verdict = &report.verdict;
+    let rules = verdict.rules;
+    let total = rules.passed + rules.failed + rules.not_measured;
+    let percent = |score: f64| format!("{} %", (score * 100.0).round());
+    let word = if verdict.ready { paint.green("ready") } else { paint.red("not ready") };
+    let others = [(rules.failed, "fail"), (rules.not_measured, "not measured")];
+    let others: Vec<String> =
+        others.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
+    let others = if others.is_empty() { String::new() } else { format!(", {}", others.join(", ")) };
+    format!(
+        "{word}: {} of {} pass{others}; score {}, of the critical ones {}\n",
+        rules.passed,
+        count(total, "rule"),
+        percent(verdict.score),
+        percent(verdict.critical_score),
+    )
 }

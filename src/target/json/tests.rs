@@ -301,3 +301,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_goes_with_what_sets_it_apart() {
+    let path = |name: &str| name.split('.').map(str::to_owned).collect::<Vec<_>>();
+    for (text, name, want) in [
+        ("{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}\n", "a", "{\n  \"b\": 2,\n  \"c\": 3\n}\n"),
+        ("{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}\n", "b", "{\n  \"a\": 1,\n  \"c\": 3\n}\n"),
+        ("{\r\n  \"a\": 1,\r\n  \"c\": 3\r\n}\r\n", "c", "{\r\n  \"a\": 1\r\n}\r\n"),
+        ("\u{feff}{\"a\":{\"b\" : [1, {}] }}", "a.b", "\u{feff}{\"a\":{}}"),
+        ("{\"a\": 1, \"b\": 2, \"a\": 3}", "a", "{\"b\": 2}"),
+    ] {
+        assert_eq!(remove(text, &path(name)).unwrap(), want, "{text}");
+    }
+    assert!(remove("{\"a\": 1}", &path("b")).is_err());
+    assert!(remove("{\"a\": 1}", &path("a.b")).is_err());
+    assert!(remove("{\"a\": 1", &path("a")).is_err());
+}
