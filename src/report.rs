@@ -4,6 +4,7 @@
 //! Everything here gives strings or serializable types; the caller prints.
 
 pub mod diff;
+pub mod dossier;
 pub mod explain;
 pub mod findings;
 pub mod fit;

@@ -69,6 +69,14 @@ impl Ask {
     }
 }
 
+impl Answer {
+    /// The question that was asked, to ask it again.
+    pub fn question(&self) -> Question {
+        let pins = self.inputs.pins.iter().filter_map(|(name, value)| Some((SETTINGS.index(name)?, value.clone())));
+        Question { pins: pins.collect(), as_of: self.inputs.as_of }
+    }
+}
+
 /// Answers a question about a machine whose facts have been gathered, with the table of cards.
 pub fn answer(mut inputs: Inputs, mut facts: Facts, set: PolicySet, cards: &Value) -> Result<Answer, CliError> {
     if let Some(asked) = &inputs.workload {

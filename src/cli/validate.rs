@@ -1,6 +1,15 @@
 //! `validate`: whether an installation is what it should be, and the repair of what can be put right.
 
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
 use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tempfile::NamedTempFile;
 
 use super::error::CliError;
 use super::inputs::Repaired;
@@ -10,13 +19,21 @@ use super::question::{Answer, Ask};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, FileChange, Recovered, Root};
 use crate::diag::{Finding, FindingRecord, did_you_mean};
-use crate::facts::probe;
+use crate::facts::units::{Unit, parse_quantity};
+use crate::facts::{Facts, Origin, probe};
+use crate::fit;
 use crate::policy::rule::VerdictFormula;
+use crate::report::dossier::{Dossier, ReportFile};
 use crate::report::human::validation;
-use crate::report::json;
+use crate::report::json::{self, PlanReport};
 use crate::report::validation::{GroupRecord, RepairRecord, SCHEMA, ValidateReport, VerdictRecord};
 use crate::report::{diff, findings};
+use crate::scaffold::machine::summary;
+use crate::validate::start::{self, Ready, StartError};
 use crate::validate::{self, Look, Repair, judge};
+
+/// The stack whose memory the reports show; the WAN22 UI runs on it.
+const STACK: &str = "diffusers";
 
 /// Look whether an installation is ready: its sources, config files and models, and the machine
 ///
@@ -29,9 +46,10 @@ use crate::validate::{self, Look, Repair, judge};
 /// `rollback` brings the bytes back.
 ///
 /// Examples:
-///   wan22-policy validate --root ~/wan
+///   wan22-policy validate --root ~/wan --report report
 ///   wan22-policy validate --root ~/wan --only syntax --format json
 ///   wan22-policy validate --root ~/wan --fix --dry-run
+///   wan22-policy validate --root ~/wan --start 'python main.py' --ready http://127.0.0.1:7860
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct Validate {
@@ -47,6 +65,13 @@ pub struct Validate {
     #[arg(long, requires = "fix")]
     dry_run: bool,
 
+    /// Write reports into this directory: JSON, JUnit, Markdown, and a page for the browser
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    report: Option<PathBuf>,
+
+    #[command(flatten)]
+    start: StartOptions,
+
     /// The stack in the directory, where its files do not tell
     #[arg(long, value_name = "ID")]
     target: Option<String>,
@@ -61,6 +86,33 @@ pub struct Validate {
     pub output: OutputOptions,
 }
 
+/// Whether and how the stack is started.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Start")]
+struct StartOptions {
+    /// Start the stack with this command, in the directory, and measure how long it takes until it is ready
+    ///
+    /// It is stopped again with all that it started. This is the only thing of the installation that is ever run.
+    #[arg(long, value_name = "COMMAND", requires = "ready")]
+    start: Option<String>,
+
+    /// By what it shows that it is ready: an answer at this http:// address, or a line of its output with this text
+    #[arg(long, value_name = "URL|TEXT", requires = "start", value_parser = Ready::parse)]
+    ready: Option<Ready>,
+
+    /// How long it may take at most
+    #[arg(long, value_name = "TIME", default_value = "5 min", value_parser = parse_limit)]
+    start_limit: Duration,
+}
+
+fn parse_limit(text: &str) -> Result<Duration, String> {
+    let seconds = parse_quantity(text, Unit::Seconds).map_err(|error| error.to_string())?;
+    match seconds.as_f64().filter(|seconds| (1.0..=86_400.0).contains(seconds)) {
+        Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
+        None => Err("from one second to one day".to_owned()),
+    }
+}
+
 impl Validate {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let root = Root::open(self.root.path())?;
@@ -73,6 +125,7 @@ impl Validate {
         let machine = answer.facts.clone();
         let mut found: Vec<Finding> = in_flight.map(recovered).into_iter().collect();
         let mut look = self.look(root, &mut answer)?;
+        let started = self.start()?;
         let repairs = if self.fix { look.repairs() } else { Vec::new() };
         let mut written = Vec::new();
         if !self.dry_run && !repairs.is_empty() {
@@ -83,8 +136,14 @@ impl Validate {
             answer.facts = machine;
             look = self.look(root, &mut answer)?;
         }
+        if let Some(started) = &started {
+            found.extend(started.record(&mut answer.facts));
+        }
         found.extend(self.findings(&answer, &look));
         let report = self.report(&answer, &look, &found, (&repairs, &written))?;
+        if let Some(folder) = &self.report {
+            write_reports(folder, &self.dossier(&answer, &report)?)?;
+        }
         if self.output.is_json() {
             screen.print(&json::text(&report))?;
         } else {
@@ -104,6 +163,40 @@ impl Validate {
             probe::installation(&self.root.installation()?, &mut answer.facts);
         }
         Ok(look)
+    }
+
+    // Starts the stack, where that is asked.
+    fn start(&self) -> Result<Option<Started>, CliError> {
+        let StartOptions { start: Some(command), ready: Some(ready), start_limit } = &self.start else {
+            return Ok(None);
+        };
+        let cancel = Arc::new(AtomicBool::new(false));
+        let hooks = [SIGINT, SIGTERM].map(|signal| signal_hook::flag::register(signal, Arc::clone(&cancel)));
+        let result = start::start(command, self.root.path(), ready, *start_limit, &cancel);
+        for hook in hooks.into_iter().flatten() {
+            signal_hook::low_level::unregister(hook);
+        }
+        match result {
+            Err(StartError::Cancelled) => Err(CliError::failed(StartError::Cancelled.to_string())),
+            result => Ok(Some(Started(result))),
+        }
+    }
+
+    // Everything that the reports show.
+    fn dossier<'a>(&self, answer: &'a Answer, validation: &'a ValidateReport) -> Result<Dossier<'a>, CliError> {
+        let installation = Installation::find(self.root.path(), self.target.as_deref(), &answer.set)?;
+        let edits = installation.as_ref().map(|found| found.edits(answer)).transpose()?.unwrap_or_default();
+        let targets = installation.map(|found| found.records(&edits)).unwrap_or_default();
+        let question = answer.question();
+        let stack = answer.set.stacks.iter().find(|stack| stack.id == STACK);
+        Ok(Dossier {
+            validation,
+            machine: summary(&answer.facts),
+            facts: &answer.facts,
+            plan: PlanReport::new(&answer.plan, &answer.findings, targets),
+            fit: stack.and_then(|stack| fit::fit(&answer.set, stack, &answer.facts, &question).ok()),
+            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        })
     }
 
     // What there is to say of the groups that are asked.
@@ -179,6 +272,44 @@ impl Validate {
         };
         screen.print(&text)
     }
+}
+
+// What became of a start.
+struct Started(Result<Duration, StartError>);
+
+impl Started {
+    // Records what was measured; why it was not is a finding.
+    fn record(&self, facts: &mut Facts) -> Option<Finding> {
+        let fact = "installation.start_time";
+        match &self.0 {
+            Ok(took) => {
+                facts.know(fact, took.as_secs_f64(), Origin::Installation);
+                facts.know("installation.starts", true, Origin::Installation);
+                None
+            }
+            Err(error) => {
+                facts.unknown(fact, error.to_string());
+                facts.know("installation.starts", false, Origin::Installation);
+                let said = error.said().join("\n");
+                let help = (!said.is_empty()).then(|| format!("the last it said:\n{said}"));
+                Some(Finding::error("start-failed", error.to_string()).maybe_help(help))
+            }
+        }
+    }
+}
+
+// Each file whole, in the place of an earlier one.
+fn write_reports(folder: &Path, dossier: &Dossier<'_>) -> Result<(), CliError> {
+    let failed =
+        |path: &Path, error: std::io::Error| CliError::failed(format!("cannot write `{}`: {error}", path.display()));
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    for ReportFile { name, text } in dossier.files() {
+        let path = folder.join(name);
+        let mut file = NamedTempFile::new_in(folder).map_err(|error| failed(&path, error))?;
+        file.write_all(text.as_bytes()).map_err(|error| failed(&path, error))?;
+        file.persist(&path).map_err(|error| failed(&path, error.error))?;
+    }
+    Ok(())
 }
 
 fn formula(answer: &Answer) -> Result<&VerdictFormula, CliError> {

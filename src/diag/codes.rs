@@ -86,6 +86,7 @@ pub const CODES: &[CodeInfo] = &[
     code("shadowed-policy", Severity::Warning, "Wherever a policy matches, policies of higher layers give all its settings another value, so it never counts. Remove it, or narrow the higher ones."),
     code("snapshot-malformed", Severity::Error, "A machine's snapshot is not in the form that `test` writes. Restore it from version control, or write it anew with `test --accept` after reading what it says."),
     code("stack-unknown", Severity::Note, "No target recognises the files of the installation, so nobody knows which files its stack reads. Name the stack with `--target`, or describe it in a target of your own."),
+    code("start-failed", Severity::Error, "The stack was started with `validate --start` and did not become ready: the command ended, took too long, or something answered before it was started. The last lines of its output stand in the help."),
     code("to-fill-in", Severity::Warning, "A `why` or `source` still holds the placeholder that `wan22-policy new` wrote. Write what it asks for: a reader must see why the values are right and where the numbers come from."),
     code("undecided", Severity::Error, "An error check or a limit reads an unknown fact, so nobody can tell whether it holds. Supply the fact with `--fact`, or allow the code."),
     code("unit-mismatch", Severity::Error, "Two numbers in different units meet (bytes and pixels, say), or a value is in another unit than the setting, the parameter or the result that it is for. A bare number beside bytes is one too: write `gib(…)` or `mib(…)`."),

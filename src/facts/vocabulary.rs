@@ -244,6 +244,7 @@ pub const FACTS: &[FactSpec] = &[
     fact("installation.unread_sources", Int, COUNT, Volatile, INSTALLATION, "Python sources that could not be looked into.", "nobody looked"),
     fact("installation.configs", Texts, None, Volatile, INSTALLATION, "Config files of the stack that are there.", "no target recognises the files"),
     fact("installation.broken_configs", Texts, None, Volatile, INSTALLATION, "Config files of the stack that it cannot use as they are: broken, with a value that their schema does not allow, or missing though it needs them.", "no target recognises the files"),
+    fact("installation.starts", Bool, None, Volatile, INSTALLATION, "Whether the stack answered when it was started.", "nobody has started it with `validate --start`"),
     fact("installation.start_time", Float, SECONDS, Volatile, INSTALLATION, "How long the stack takes from its start until it answers.", "nobody has started it with `validate --start`"),
     fact("installation.load_time", Float, SECONDS, Volatile, INSTALLATION, "How long the model takes from the disk into the page cache.", "nobody has loaded it with `load`"),
     fact("installation.sample_time", Float, SECONDS, Volatile, INSTALLATION, "How long one look at what the monitor watches takes: memory and temperature of the GPU, RAM, CPUs.", "no driver answers"),
