@@ -16,6 +16,7 @@ use crate::target::Target;
 
 pub mod configs;
 pub mod judge;
+mod pipelines;
 pub mod python;
 pub mod sources;
 pub mod start;
@@ -37,6 +38,8 @@ pub struct Look {
     pub sources: Sources,
     /// Its config files, and those of its models.
     pub configs: Configs,
+    // `installation.pipelines[]`.
+    pipelines: Facts,
 }
 
 /// A file that can be put right.
@@ -63,6 +66,7 @@ pub fn look(
         stack: target.map(|target| target.id.clone()),
         sources: sources::check(root.path(), python),
         configs: configs::look(root, target, &set.validation, &tree)?,
+        pipelines: pipelines::facts(root.path(), &tree),
         tree,
     })
 }
@@ -71,6 +75,7 @@ impl Look {
     /// What was seen, as facts that the rules read.
     pub fn facts(&self) -> Facts {
         let mut facts = Facts::new("`validate` did not look at it");
+        facts.fill(self.pipelines.clone());
         let know = |facts: &mut Facts, name: &str, value: Value| {
             facts.know(format!("installation.{name}"), value, Origin::Installation);
         };

@@ -1,0 +1,105 @@
+//! The pipelines of an installation in the layout of diffusers: what each `model_index.json` names, and whether it is there.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::Tree;
+use super::configs::read;
+use crate::facts::{Facts, Origin};
+
+const INDEX: &str = "model_index.json";
+
+/// Numbers that parts of a pipeline must agree on: the fact, the part whose config holds it, and its key there. What the
+/// class takes where its config is silent is not told.
+const NUMBERS: [(&str, &str, &str); 7] = [
+    ("latent_channels", "vae", "z_dim"),
+    ("in_channels", "transformer", "in_channels"),
+    ("out_channels", "transformer", "out_channels"),
+    ("text_width", "text_encoder", "d_model"),
+    ("transformer_text_width", "transformer", "text_dim"),
+    ("transformer_image_width", "transformer", "image_dim"),
+    ("image_width", "image_encoder", "hidden_size"),
+];
+
+/// `installation.pipelines[]`: one for each index that can be read.
+pub fn facts(root: &Path, tree: &Tree) -> Facts {
+    let mut facts = Facts::new("no index names it");
+    let mut count = 0;
+    for file in &tree.files {
+        let Some(folder) = file.strip_suffix(INDEX).filter(|folder| folder.is_empty() || folder.ends_with('/')) else {
+            continue;
+        };
+        let Some(index) = object(root, file) else { continue };
+        record(&mut facts, count, &Pipeline { root, tree, folder, index });
+        count += 1;
+    }
+    facts.know("installation.pipelines", count, Origin::Installation);
+    facts
+}
+
+struct Pipeline<'a> {
+    root: &'a Path,
+    tree: &'a Tree,
+    // With its last `/`; empty at the root.
+    folder: &'a str,
+    index: Map<String, Value>,
+}
+
+impl Pipeline<'_> {
+    // The parts that the index names, each with its class.
+    fn parts(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.index.iter().filter_map(|(name, value)| match value.as_array()?.as_slice() {
+            [Value::String(_), Value::String(class)] => Some((name.as_str(), class.as_str())),
+            _ => None,
+        })
+    }
+
+    fn is_there(&self, part: &str) -> bool {
+        let folder = format!("{}{part}/", self.folder);
+        self.tree.files.binary_search(&folder).is_ok()
+    }
+
+    // What configures a part; `None` where it has no such file, as a tokenizer.
+    fn config(&self, part: &str) -> Option<Map<String, Value>> {
+        let names = ["config.json", "scheduler_config.json"];
+        names.iter().find_map(|name| object(self.root, &format!("{}{part}/{name}", self.folder)))
+    }
+
+    // Whether the config of a part says that it is of another class.
+    fn is_another(&self, part: &str, class: &str) -> bool {
+        let Some(config) = self.config(part) else { return false };
+        match (&config.get("_class_name"), &config.get("architectures")) {
+            (Some(Value::String(own)), _) => own != class,
+            (_, Some(Value::Array(own))) => !own.is_empty() && own.iter().all(|own| own != class),
+            _ => false,
+        }
+    }
+}
+
+fn record(facts: &mut Facts, place: usize, pipeline: &Pipeline<'_>) {
+    let mut know = |name: &str, value: Value| {
+        facts.know(format!("installation.pipelines[{place}].{name}"), value, Origin::Installation);
+    };
+    know("folder", pipeline.folder.trim_end_matches('/').into());
+    let class = pipeline.index.get("_class_name").and_then(Value::as_str);
+    know("class", class.map_or(Value::Null, Value::from));
+    let named = |is_meant: &dyn Fn(&str, &str) -> bool| -> Value {
+        pipeline.parts().filter(|(part, class)| is_meant(part, class)).map(|(part, _)| Value::from(part)).collect()
+    };
+    know("missing", named(&|part, _| !pipeline.is_there(part)));
+    know("mistaken", named(&|part, class| pipeline.is_another(part, class)));
+    let expands = pipeline.index.get("expand_timesteps").and_then(Value::as_bool).unwrap_or(false);
+    know("expands_timesteps", expands.into());
+    for (fact, part, key) in NUMBERS {
+        let number = pipeline.config(part).and_then(|config| config.get(key)?.as_i64());
+        know(fact, number.map_or(Value::Null, Value::from));
+    }
+}
+
+fn object(root: &Path, file: &str) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(&read(&root.join(file)).ok()?).ok()? {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}
