@@ -12,6 +12,7 @@ use tokens::{Tokenized, Wrong, tokenize};
 
 mod encoding;
 mod place;
+pub mod repair;
 mod scopes;
 mod tokens;
 

@@ -20,6 +20,7 @@ use wan22_policy::yaml::ScalarText;
 use wan22_policy::{schema, yaml};
 
 pub mod project;
+pub mod python;
 pub mod stack;
 #[cfg(all(target_os = "linux", target_env = "gnu", any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub mod trace;

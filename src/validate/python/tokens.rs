@@ -4,8 +4,10 @@
 //! that does not match, a text without its end, a bracket that is still open. Those lines are the ones that people look for,
 //! so they are found here the same way. Sources: CPython 3.11, Parser/tokenizer.c and Parser/pegen_errors.c.
 
+use std::ops::Range;
+
 /// Columns of a tab.
-const TAB: usize = 8;
+pub(super) const TAB: usize = 8;
 
 /// Most brackets that are open at once, and most levels of indentation (MAXLEVEL and MAXINDENT).
 const MOST_OPEN: usize = 200;
@@ -53,12 +55,14 @@ impl Wrong {
 }
 
 /// What was found, in bytes from the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tokenized {
     /// The first token that is wrong, and where.
     pub wrong: Option<(Wrong, usize)>,
     /// The innermost bracket that is open at the end, where no token is wrong.
     pub open: Option<usize>,
+    /// All brackets that are open at the end, or before the first that is wrong; the outermost first.
+    pub opened: Vec<usize>,
     /// How many operators and brackets are at most around one part of an expression; more than there can be where brackets or
     /// indents are too many.
     pub depth: usize,
@@ -66,18 +70,34 @@ pub(super) struct Tokenized {
 
 /// Reads all tokens of a file.
 pub(super) fn tokenize(source: &str) -> Tokenized {
+    read(source, |_| {})
+}
+
+/// Where the tokens of a file stand: names, numbers, texts with their prefix, and other characters one by one; not spaces,
+/// comments and ends of lines.
+pub(super) fn pieces(source: &str) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    read(source, |piece| pieces.push(piece));
+    pieces
+}
+
+fn read(source: &str, piece: impl FnMut(Range<usize>)) -> Tokenized {
     let mut reader = Reader {
         bytes: source.as_bytes(),
         at: 0,
         open: Vec::new(),
+        opened: Vec::new(),
         indents: vec![Indent::default()],
         operators: vec![0],
         depth: 0,
         wrong: None,
     };
-    reader.read();
-    let open = reader.open.last().filter(|_| reader.wrong.is_none()).map(|(_, at)| *at);
-    Tokenized { wrong: reader.wrong, open, depth: reader.depth }
+    reader.read(piece);
+    if reader.wrong.is_none() {
+        reader.opened = reader.open.iter().map(|(_, at)| *at).collect();
+    }
+    let open = reader.opened.last().copied().filter(|_| reader.wrong.is_none());
+    Tokenized { wrong: reader.wrong, open, opened: reader.opened, depth: reader.depth }
 }
 
 /// How far a line is indented, with tabs to the next multiple of eight, and with tabs as one column.
@@ -92,6 +112,8 @@ struct Reader<'a> {
     at: usize,
     // Brackets and where they stand.
     open: Vec<(u8, usize)>,
+    // Those before the first that is wrong.
+    opened: Vec<usize>,
     indents: Vec<Indent>,
     // Operators since the last comma, outside all brackets and in each that is open.
     operators: Vec<usize>,
@@ -128,7 +150,7 @@ impl Reader<'_> {
         }
     }
 
-    fn read(&mut self) {
+    fn read(&mut self, mut piece: impl FnMut(Range<usize>)) {
         let mut is_line_start = true;
         loop {
             if std::mem::take(&mut is_line_start) {
@@ -173,9 +195,13 @@ impl Reader<'_> {
                         b']' => b'[',
                         _ => b'{',
                     };
-                    if self.open.pop().is_none_or(|(open, _)| open != opening) {
+                    if self.open.last().is_none_or(|(open, _)| *open != opening) {
+                        if self.wrong.is_none() {
+                            self.opened = self.open.iter().map(|(_, at)| *at).collect();
+                        }
                         self.wrong(Wrong::Bracket, start);
                     }
+                    self.open.pop();
                     if self.operators.len() > 1 {
                         self.operators.pop();
                     }
@@ -206,6 +232,9 @@ impl Reader<'_> {
                     }
                     self.at += 1;
                 }
+            }
+            if !matches!(byte, b'\n' | b'\r' | b' ' | b'\t' | b'\x0c' | b'\\' | b'#') {
+                piece(start..self.at.min(self.bytes.len()));
             }
         }
     }
