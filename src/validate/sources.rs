@@ -8,7 +8,8 @@ use std::thread;
 use rayon::prelude::*;
 use walkdir::{DirEntry, WalkDir};
 
-use super::python;
+use super::python::repair::{Repair, repair};
+use super::python::{self, SyntaxError};
 use crate::diag::{Finding, Source, Span};
 use crate::facts::probe::checkpoints::find::{is_environment, is_skipped};
 
@@ -24,8 +25,8 @@ const MAX_THREADS: usize = 8;
 /// Most files that are read.
 const MAX_FILES: usize = 100_000;
 
-// The first error of a file, if any; or why it was not read.
-type Checked = Result<Option<Finding>, Finding>;
+// The first error of a file, if any, and its repair, if one is known; or why it was not read.
+type Checked = Result<Option<(Finding, Option<Repaired>)>, Finding>;
 
 /// What became of the sources.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,19 @@ pub struct Sources {
     pub broken: usize,
     /// The first error of each broken file, and the files that could not be read, by name.
     pub findings: Vec<Finding>,
+    /// The broken files that can be repaired, by name.
+    pub repairs: Vec<Repaired>,
+}
+
+/// A broken file and its repair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// Name relative to the root, with `/`; as in the finding.
+    pub file: String,
+    /// The bytes that the repair was derived from.
+    pub before: Vec<u8>,
+    /// The new bytes, and what was changed.
+    pub repair: Repair,
 }
 
 /// Reads every `.py` file below a folder, as the Python of a version would; `None` is the newest that is known.
@@ -66,7 +80,12 @@ pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
         let name = shown(root, path);
         let bytes = read(path).map_err(|error| unread(&name, &error))?;
         let checked = python::check(&bytes, version).map_err(|why| unread(&name, &why))?;
-        Ok(broken(&name, checked))
+        Ok(checked.error.map(|error| {
+            // A name that is not Unicode is shown with other characters, so nobody could find the file by it.
+            let repair = path.to_str().and_then(|_| repair(&bytes, version));
+            let finding = broken(&name, checked.text, error, repair.as_ref());
+            (finding, repair.map(|repair| Repaired { file: name, before: bytes, repair }))
+        }))
     };
     let is_large = |path: &PathBuf| path.metadata().is_ok_and(|found| found.len() > LARGE);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
@@ -81,7 +100,16 @@ pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
     };
     sources.files = checked.iter().filter(|checked| checked.is_ok()).count();
     sources.broken = checked.iter().filter(|checked| matches!(checked, Ok(Some(_)))).count();
-    sources.findings.extend(checked.into_iter().filter_map(|checked| checked.unwrap_or_else(Some)));
+    for checked in checked {
+        match checked {
+            Ok(None) => {}
+            Ok(Some((finding, repaired))) => {
+                sources.findings.push(finding);
+                sources.repairs.extend(repaired);
+            }
+            Err(finding) => sources.findings.push(finding),
+        }
+    }
     sources
 }
 
@@ -114,12 +142,8 @@ fn unread(name: &str, why: &impl ToString) -> Finding {
     Finding::warning("python-unread", format!("`{name}` cannot be read: {}", why.to_string()))
 }
 
-fn broken(name: &str, checked: python::Checked) -> Option<Finding> {
-    let error = checked.error?;
-    let span = Span { source: Source::new(name, checked.text), range: error.range };
+fn broken(name: &str, text: String, error: SyntaxError, repair: Option<&Repair>) -> Finding {
+    let span = Span { source: Source::new(name, text), range: error.range };
     let finding = Finding::error("python-syntax", "Python cannot read this file").at(span, error.message);
-    Some(match error.help {
-        Some(help) => finding.help(help),
-        None => finding,
-    })
+    finding.maybe_help(repair.map(Repair::help).or(error.help))
 }

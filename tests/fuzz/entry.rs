@@ -18,7 +18,7 @@ use wan22_policy::report::findings::render;
 use wan22_policy::report::paint::Paint;
 use wan22_policy::target::config::{Config, KeyChange};
 use wan22_policy::target::source::Format;
-use wan22_policy::validate::python;
+use wan22_policy::validate::python::{self, repair::repair};
 use wan22_policy::yaml;
 
 static TABLE: LazyLock<Value> = LazyLock::new(|| {
@@ -178,4 +178,23 @@ pub fn python(bytes: &[u8]) {
         let finding = Finding::error("python-syntax", error.message).at(span, "");
         std::hint::black_box(render(&[finding], Paint::default()));
     }
+    repaired(bytes, Some((3, minor)));
+}
+
+// What is repaired can be read, and is the old file outside the edits.
+fn repaired(bytes: &[u8], version: Option<(u8, u8)>) {
+    let Some(found) = repair(bytes, version) else { return };
+    let checked = python::check(&found.after, version).expect("it was looked at");
+    assert_eq!(checked.error, None, "{found:?}");
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut edited = bytes[..bytes.len() - text.len()].to_vec();
+    let mut at = 0;
+    for edit in &found.edits {
+        edited.extend_from_slice(&text[at..edit.range.start]);
+        edited.extend_from_slice(edit.insert.as_bytes());
+        at = edit.range.end;
+    }
+    edited.extend_from_slice(&text[at..]);
+    assert_eq!(edited, found.after, "{:?}", found.edits);
+    assert_eq!(repair(&found.after, version), None, "nothing is left to repair");
 }

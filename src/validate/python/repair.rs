@@ -15,6 +15,8 @@ use choice::Change;
 mod choice;
 mod layout;
 mod slips;
+#[cfg(test)]
+mod tests;
 
 /// Most edits of one file; one with more errors was not written for this Python, or is damaged.
 pub const MOST_EDITS: usize = 3;

@@ -74,10 +74,17 @@ impl<'a> Layout<'a> {
         self.lines.partition_point(|line| line.range.start <= at).saturating_sub(1)
     }
 
-    /// The line that begins the statement which a byte stands in.
+    /// The line that begins the statement which a byte stands in; where a bracket before it is never closed, by indentation.
     pub fn head_at(&self, at: usize) -> Option<usize> {
         let line = self.line_at(at);
-        self.lines.get(..=line)?.iter().rposition(|line| line.begins)
+        let mut head = self.lines.get(..=line)?.iter().rposition(|line| line.begins)?;
+        loop {
+            let next = self.statement(head).end;
+            if next > line {
+                return Some(head);
+            }
+            head = next;
+        }
     }
 
     /// The text of a line without its indentation.

@@ -1,5 +1,6 @@
 //! The slips of a hand that are repaired: for each, the changes that would undo it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use ruff_python_ast::PythonVersion;
@@ -139,38 +140,50 @@ fn close(layout: &Layout<'_>, found: &Tokenized, wrong: Option<usize>, lines: Ra
     kinds.dedup();
     let from = layout.pieces.partition_point(|piece| piece.start < *first);
     let mut places = Vec::new();
-    let mut nested: Vec<&str> = Vec::new();
-    let mut has_lambda = false;
+    let mut nested: Vec<Range<usize>> = Vec::new();
+    let (mut has_lambda, mut is_late) = (false, false);
     for index in from..layout.pieces.len() {
         let piece = layout.pieces[index].clone();
-        if piece.start >= end {
+        if piece.start >= end || places.len() > MOST_CHANGES {
             break;
         }
         let word = layout.piece(index);
         let is_attribute = index > 0 && layout.piece(index - 1) == ".";
         let is_statement = STATEMENTS[..STATEMENTS.len() - SOFT].contains(&word) && !is_attribute;
         let line = &layout.lines[layout.line_at(piece.start)];
-        let ends_head =
-            word == ":" && line.pieces.end == index + 1 && !has_lambda && nested.iter().all(|open| *open == "(");
+        let ends_head = word == ":"
+            && line.pieces.end == index + 1
+            && !has_lambda
+            && nested.iter().all(|open| &text[open.clone()] == "(");
         if is_statement || word == ";" || ends_head {
             break;
         }
         has_lambda |= word == "lambda";
         match word {
-            "(" | "[" | "{" => nested.push(word),
-            ")" | "]" | "}" => drop(nested.pop()),
+            "(" | "[" | "{" => nested.push(piece.clone()),
+            ")" | "]" | "}" => {
+                let opened = nested.pop().map(|opened| (layout.line_at(opened.start), opened));
+                let ends_line = |(line, opened): (usize, Range<usize>)| {
+                    layout.pieces[layout.lines[line].pieces.end - 1].start == opened.start
+                };
+                // One that begins its line should close one that ends its line.
+                is_late |= line.pieces.start == index && !opened.is_none_or(ends_line);
+            }
             _ => {}
         }
-        places.push(piece.end);
+        places.push((!is_late, index, is_misaligned(layout, &nested, piece.end, bytes(layout, &lines).end)));
     }
     // On a line of its own, where one is left for it.
-    if let Some(place) = own_line(layout, *last, places.last().copied()) {
+    if let Some(place) = own_line(layout, *last, places.last().map(|(_, index, _)| layout.pieces[*index].end)) {
         changes.push(Change::insert(place, closing(&text[*last..=*last])));
     }
-    for place in places.into_iter().rev() {
+    places.sort_by_key(|(is_first, ..)| *is_first);
+    for (_, index, is_misaligned) in places.into_iter().rev() {
+        let place = layout.pieces[index].end;
         for kind in &kinds {
-            let calls_result = text[place..].starts_with('(');
-            changes.push(Change { is_odd: calls_result, ..Change::insert(place, *kind) });
+            // Few call what a function of one name returns; what follows that name are its own arguments.
+            let calls_result = *kind == ")" && text[place..].starts_with('(') && is_name(layout.piece(index));
+            changes.push(Change { is_odd: is_misaligned || calls_result, ..Change::insert(place, *kind) });
         }
     }
     // A bracket that stands there twice may be one too many.
@@ -180,6 +193,34 @@ fn close(layout: &Layout<'_>, found: &Tokenized, wrong: Option<usize>, lines: Ra
             changes.push(Change::replace(*at..at + 1, ""));
         }
     }
+}
+
+// Whether the next lines stand below what a bracket holds although it would be closed before them, or below what the bracket
+// around it holds although it would be closed behind them.
+fn is_misaligned(layout: &Layout<'_>, nested: &[Range<usize>], place: usize, end: usize) -> bool {
+    let [around @ .., bracket] = nested else { return false };
+    let opened = layout.line_at(bracket.start);
+    let is_below = |line: usize, bracket: &Range<usize>| {
+        let first = &layout.lines[layout.line_at(bracket.start)];
+        let held = first.indent + layout.text[first.range.start..bracket.end].trim_start().chars().count();
+        layout.lines[line].range.start < end
+            && layout.lines[line].indent == held
+            && layout.pieces[first.pieces.end - 1].start > bracket.start
+    };
+    let too_early = layout.next_code(layout.line_at(place - 1)).is_some_and(|line| is_below(line, bracket));
+    let too_late = around.last().filter(|around| layout.line_at(around.start) == opened).is_some_and(|around| {
+        let next = layout.next_code(opened).filter(|line| *line <= layout.line_at(place - 1));
+        next.is_some_and(|line| is_below(line, around))
+    });
+    too_early || too_late
+}
+
+fn is_name(piece: &str) -> bool {
+    piece.starts_with(|first: char| first.is_alphabetic() || first == '_') && !piece.contains(['"', '\''])
+}
+
+fn is_literal(piece: &str) -> bool {
+    piece.starts_with(|first: char| first.is_ascii_digit()) || piece.contains(['"', '\''])
 }
 
 // The line after the last piece, when it is indented as that of the bracket and holds nothing, and the bracket ends its line.
@@ -203,11 +244,15 @@ fn open(layout: &Layout<'_>, found: &Tokenized, wrong: usize, lines: Range<usize
         changes.push(Change::replace(wrong..wrong + 1, closing(&text[*last..=*last])));
         changes.push(Change::replace(*last..last + 1, opening(bracket)));
     }
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    for index in 0..layout.pieces.len() {
+        *names.entry(layout.piece(index)).or_default() += 1;
+    }
     let region = bytes(layout, &lines);
     let from = layout.pieces.partition_point(|piece| piece.start < region.start);
     for index in from..layout.pieces.len() {
         let piece = layout.pieces[index].clone();
-        if piece.start > wrong {
+        if piece.start > wrong || changes.len() > MOST_CHANGES {
             break;
         }
         if index > from {
@@ -217,24 +262,26 @@ fn open(layout: &Layout<'_>, found: &Tokenized, wrong: usize, lines: Range<usize
                 changes.push(Change::insert(layout.pieces[index - 1].end + blank, opening(bracket)));
             }
         }
-        changes.push(Change::insert(piece.start, opening(bracket)));
+        // Nobody calls a number or a text.
+        let calls_literal = bracket == ")" && index > from && is_literal(layout.piece(index - 1));
+        changes.push(Change { is_odd: calls_literal, ..Change::insert(piece.start, opening(bracket)) });
         if piece.start < wrong {
-            changes.extend(splits(layout, index).into_iter().map(|at| Change::insert(at, opening(bracket))));
+            changes.extend(splits(layout, &names, index).into_iter().map(|at| Change::insert(at, opening(bracket))));
         }
     }
 }
 
 // Where one word may have been two before the bracket between them was lost: in a name that stands nowhere else, and behind
 // the prefix of a text.
-fn splits(layout: &Layout<'_>, index: usize) -> Vec<usize> {
+fn splits(layout: &Layout<'_>, names: &HashMap<&str, usize>, index: usize) -> Vec<usize> {
     let piece = layout.piece(index);
     let start = layout.pieces[index].start;
     if let Some(quote) = piece.find(['"', '\'']) {
         return if quote > 0 { vec![start + quote] } else { Vec::new() };
     }
-    let is_name = piece.starts_with(|first: char| first.is_alphabetic() || first == '_');
-    let is_elsewhere = || (0..layout.pieces.len()).any(|other| other != index && layout.piece(other) == piece);
-    if !is_name || BUILTINS.contains(&piece) || is_elsewhere() {
+    let is_defined = index > 0 && matches!(layout.piece(index - 1), "def" | "class");
+    let is_elsewhere = || names.get(piece).is_some_and(|count| *count > 1);
+    if !is_name(piece) || !is_defined && (BUILTINS.contains(&piece) || is_elsewhere()) {
         return Vec::new();
     }
     piece.char_indices().skip(1).map(|(at, _)| start + at).collect()
@@ -256,9 +303,11 @@ fn quote(layout: &Layout<'_>, at: usize, version: PythonVersion) -> Option<Chang
         return None;
     }
     let head = layout.head_at(at)?;
-    let start = line.range.start + (content.len() - content.trim_start().len());
+    // Where the line holds both kinds of quotes, either may be missing.
+    let kinds: Vec<&str> = ["'", "\""].into_iter().filter(|kind| *kind == quote || content.contains(kind)).collect();
+    let places = (line.range.start..=line.range.end).rev().filter(|place| text.is_char_boundary(*place));
     let mut changes = Vec::new();
-    for place in (start..=line.range.end).rev().filter(|place| text.is_char_boundary(*place)) {
+    for (place, quote) in places.flat_map(|place| kinds.iter().map(move |kind| (place, *kind))) {
         let changed = format!("{}{quote}{}", &text[line.range.start..place], &text[place..line.range.end]);
         let read = pieces(&changed);
         let is_text = |piece: &Range<usize>| changed[piece.clone()].contains(['"', '\'']);
@@ -322,7 +371,7 @@ fn comma(layout: &Layout<'_>, error: usize, version: PythonVersion) -> Option<Ch
     let is_first = layout.lines[above].pieces.contains(&bracket);
     let is_aligned = is_first || layout.lines[above].indent == line.indent;
     let is_list = commas(layout, bracket) > 0;
-    if line.is_text || line.begins || !is_aligned || !is_list || innermost(layout, last) != Some(bracket) {
+    if line.is_text || line.begins || !is_aligned || !is_list {
         return None;
     }
     let change = Change::insert(layout.pieces[last].end, ",");
