@@ -78,7 +78,8 @@ struct Count {
 
 /// Sources of the library of Python with one character less: what is repaired is nearly always what stood there.
 ///
-/// `WAN22_SLIPS` is how many there are.
+/// Of 20 000 slips with Python 3.11, 15 873 broke their file; 8387 were repaired, 5 of them to something else (measured
+/// 2026-11-29). What is left is nearly all in doubt: `f(a, b` may have been `f(a), b`. `WAN22_SLIPS` is how many there are.
 #[test]
 fn slips_are_repaired_or_left() {
     let Some((python, library, minor)) = python() else {
@@ -136,5 +137,5 @@ fn slips_are_repaired_or_left() {
     let repaired = all(|count| count.exact + count.same + count.other);
     eprintln!("{} broken, {repaired} repaired, {} of them to something else", all(|count| count.broken), wrong.len());
     assert!(repaired * 4 > all(|count| count.broken), "{counts:?}");
-    assert!(wrong.len() * 100 < repaired, "{}", wrong.join("\n"));
+    assert!(wrong.len() * 200 < repaired, "{}", wrong.join("\n"));
 }

@@ -8,12 +8,15 @@ use ruff_python_parser::semantic_errors::SemanticSyntaxErrorKind as Kind;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextRange};
 
+pub use steps::steps;
 use tokens::{Tokenized, Wrong, tokenize};
 
 mod encoding;
+mod layout;
 mod place;
 pub mod repair;
 mod scopes;
+mod steps;
 mod tokens;
 
 /// Why Python does not read a file.

@@ -25,8 +25,8 @@ const MAX_THREADS: usize = 8;
 /// Most files that are read.
 const MAX_FILES: usize = 100_000;
 
-// The first error of a file, if any, and its repair, if one is known; or why it was not read.
-type Checked = Result<Option<(Finding, Option<Repaired>)>, Finding>;
+// The first error of a file, if any, and its repair, or what to do in its place; or why it was not read.
+type Checked = Result<Option<(Finding, Result<Repaired, Left>)>, Finding>;
 
 /// What became of the sources.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,17 @@ pub struct Sources {
     pub findings: Vec<Finding>,
     /// The broken files that can be repaired, by name.
     pub repairs: Vec<Repaired>,
+    /// The other broken files, by name.
+    pub left: Vec<Left>,
+}
+
+/// A broken file that is not repaired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Name relative to the root, with `/`; as in the finding.
+    pub file: String,
+    /// What a person does about its first error, in order.
+    pub steps: Vec<String>,
 }
 
 /// A broken file and its repair.
@@ -83,8 +94,13 @@ pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
         Ok(checked.error.map(|error| {
             // A name that is not Unicode is shown with other characters, so nobody could find the file by it.
             let repair = path.to_str().and_then(|_| repair(&bytes, version));
+            let steps = if repair.is_none() { python::steps(&error, &checked.text) } else { Vec::new() };
             let finding = broken(&name, checked.text, error, repair.as_ref());
-            (finding, repair.map(|repair| Repaired { file: name, before: bytes, repair }))
+            let became = match repair {
+                Some(repair) => Ok(Repaired { file: name, before: bytes, repair }),
+                None => Err(Left { file: name, steps }),
+            };
+            (finding, became)
         }))
     };
     let is_large = |path: &PathBuf| path.metadata().is_ok_and(|found| found.len() > LARGE);
@@ -103,9 +119,12 @@ pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
     for checked in checked {
         match checked {
             Ok(None) => {}
-            Ok(Some((finding, repaired))) => {
+            Ok(Some((finding, became))) => {
                 sources.findings.push(finding);
-                sources.repairs.extend(repaired);
+                match became {
+                    Ok(repaired) => sources.repairs.push(repaired),
+                    Err(left) => sources.left.push(left),
+                }
             }
             Err(finding) => sources.findings.push(finding),
         }
@@ -146,4 +165,32 @@ fn broken(name: &str, text: String, error: SyntaxError, repair: Option<&Repair>)
     let span = Span { source: Source::new(name, text), range: error.range };
     let finding = Finding::error("python-syntax", "Python cannot read this file").at(span, error.message);
     finding.maybe_help(repair.map(Repair::help).or(error.help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_file_comes_with_its_repair_or_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("nodes")).unwrap();
+        for (name, text) in
+            [("fine.py", "x = 1\n"), ("nodes/a.py", "if x\r\n    y = (1\r\n"), ("nodes/b.py", "x = f(a.b\n")]
+        {
+            std::fs::write(root.path().join(name), text).unwrap();
+        }
+        let sources = check(root.path(), Some((3, 11)));
+        assert_eq!((sources.files, sources.broken), (3, 2));
+        let helps: Vec<_> = sources.findings.iter().map(|finding| finding.help.as_deref().unwrap()).collect();
+        assert_eq!(
+            helps,
+            ["add `:` at the end of line 1, and add `)` at the end of line 2", "close it where what it holds ends"]
+        );
+        let [repaired] = &sources.repairs[..] else { panic!("{:?}", sources.repairs) };
+        assert_eq!((repaired.file.as_str(), &repaired.before[..]), ("nodes/a.py", &b"if x\r\n    y = (1\r\n"[..]));
+        assert_eq!(repaired.repair.after, b"if x:\r\n    y = (1)\r\n");
+        let [left] = &sources.left[..] else { panic!("{:?}", sources.left) };
+        assert_eq!((left.file.as_str(), left.steps.len()), ("nodes/b.py", 3));
+    }
 }

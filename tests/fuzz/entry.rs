@@ -173,6 +173,7 @@ pub fn python(bytes: &[u8]) {
     let minor = 7 + u8::try_from(bytes.len() % 9).expect("less than nine");
     let Ok(checked) = python::check(bytes, Some((3, minor))) else { return };
     if let Some(error) = checked.error {
+        assert!(python::steps(&error, &checked.text).len() > 1, "{error:?}");
         let span = Span { source: Source::new("x.py", checked.text), range: error.range };
         assert!(span.range.end <= span.source.text.len() && span.at().line >= 1, "{span:?}");
         let finding = Finding::error("python-syntax", error.message).at(span, "");

@@ -1,7 +1,7 @@
 //! The simplest errors of a Python source repaired: a bracket, a colon, a quote or a comma that a hand forgot.
 //!
 //! What is repaired must be beyond doubt. All places where the missing character could stand are tried, within the lines
-//! that belong to the statement by their indentation (`repair/layout.rs`, `repair/slips.rs`); where two of them parse and
+//! that belong to the statement by their indentation (`layout.rs`, `repair/slips.rs`); where two of them parse and
 //! mean different programs, nothing is repaired (`repair/choice.rs`). What a statement would only compute to throw away does
 //! not count as a meaning. At the end the whole file is read again, as any other source.
 
@@ -9,11 +9,10 @@ use std::ops::Range;
 
 use ruff_python_ast::PythonVersion;
 
-use super::{encoding, first_error};
+use super::{check, encoding, first_error};
 use choice::Change;
 
 mod choice;
-mod layout;
 mod slips;
 #[cfg(test)]
 mod tests;
@@ -83,7 +82,9 @@ pub fn repair(bytes: &[u8], version: Option<(u8, u8)>) -> Option<Repair> {
         text.replace_range(change.range, &change.insert);
     }
     let after = [mark, text.as_bytes()].concat();
-    (!edits.is_empty()).then_some(Repair { after, edits })
+    // A comment that names an encoding may begin to count when the line before it holds less.
+    let read = check(&after, version).ok()?;
+    (!edits.is_empty() && read.error.is_none() && read.text == text).then_some(Repair { after, edits })
 }
 
 // Where a range of the text stood before the edits; `None` where it touches one of them.

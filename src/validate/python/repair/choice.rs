@@ -8,8 +8,8 @@ use ruff_python_ast::{Expr, Mod, PythonVersion, Stmt};
 use ruff_python_parser::{Mode, ParseOptions, Parsed, parse_unchecked};
 use ruff_text_size::Ranged;
 
-use super::layout::{Layout, is_closed};
 use crate::validate::python::MOST_DEPTH;
+use crate::validate::python::layout::{Layout, is_closed};
 
 /// Longest statement that is tried, in bytes, and most bytes that are parsed for one error; estimates, so that a file
 /// takes seconds at most, whatever it holds.
@@ -96,7 +96,7 @@ impl Statement {
             }
             let start = self.before.len() + change.range.start - self.range.start;
             let touched = start..start + change.insert.len();
-            let odd = usize::from(change.is_odd || is_idle(&parsed, &changed, &touched));
+            let odd = usize::from(change.is_odd || is_idle(&parsed, &changed, &touched, &change.insert));
             match &found[odd] {
                 None => found[odd] = Some((change, parsed)),
                 Some((_, first)) => {
@@ -114,8 +114,10 @@ impl Statement {
 
 // Whether the simple statement around a place throws away what it computes, raises what is no exception, or is a tuple only
 // because of a comma at its end.
-fn is_idle(parsed: &Parsed<Mod>, text: &str, touched: &Range<usize>) -> bool {
-    let mut idle = Idle { text, touched, found: false };
+fn is_idle(parsed: &Parsed<Mod>, text: &str, touched: &Range<usize>, insert: &str) -> bool {
+    // A comma behind a text is one that somebody wrote there, not one of a bracket that was lost.
+    let is_quote = insert.starts_with(['"', '\'']);
+    let mut idle = Idle { text, touched, minds_comma: !is_quote, found: false };
     if let Some(module) = parsed.syntax().as_module() {
         idle.visit_body(&module.body);
     }
@@ -125,13 +127,14 @@ fn is_idle(parsed: &Parsed<Mod>, text: &str, touched: &Range<usize>) -> bool {
 struct Idle<'a> {
     text: &'a str,
     touched: &'a Range<usize>,
+    minds_comma: bool,
     found: bool,
 }
 
 impl Idle<'_> {
     fn ends_in_comma(&self, value: &Expr) -> bool {
         let is_bare = matches!(value, Expr::Tuple(tuple) if !tuple.parenthesized);
-        is_bare && self.text[..value.end().to_usize()].ends_with(',')
+        self.minds_comma && is_bare && self.text[..value.end().to_usize()].ends_with(',')
     }
 }
 

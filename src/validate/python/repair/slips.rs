@@ -7,7 +7,7 @@ use ruff_python_ast::PythonVersion;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 
 use super::choice::{Change, Statement};
-use super::layout::Layout;
+use crate::validate::python::layout::Layout;
 use crate::validate::python::tokens::{Tokenized, Wrong, pieces, tokenize};
 
 /// Most changes that are tried for one error, and longest line with a text that has no end, in bytes; estimates.

@@ -136,6 +136,7 @@ const LEFT: &[&str] = &[
     "x = 'a # b\n",
     "x = 'C:\\'\n",
     "f(a, b')\n",
+    "x = 'a,\n",
     "x = \"\"\"a\n",
     "x = ''a'''\n",
     // Nothing below the head.
@@ -177,6 +178,7 @@ fn what_is_in_doubt_is_left() {
     }
     assert_eq!(repair(b"# coding: latin-1\nx = ('\xe9'\n", None), None);
     assert_eq!(repair(b"x = ('\xe9'\n", None), None);
+    assert_eq!(repair(b"\xef\xbb\xbf)\n# coding: latin-1\n", None), None);
     assert!(repair("x = ('\u{e9}'\n".as_bytes(), None).is_some());
 }
 

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::validate::python::tokens::{TAB, Wrong, tokenize};
+use super::tokens::{TAB, Wrong, tokenize};
 
 /// What a line begins with that goes on with the statement before it, as `) -> int:` does.
 const GOES_ON: [&str; 8] = [")", "]", "}", ":", ",", "->", ".", "="];
