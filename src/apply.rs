@@ -309,6 +309,15 @@ pub fn recover(root: &Root) -> Result<Option<Recovered>, ApplyError> {
     Ok(None)
 }
 
+/// What an interrupted run left in flight, or another one is doing now: what it is, and the names of its files.
+///
+/// # Errors
+/// The journal cannot be read.
+pub fn in_flight(root: &Root) -> Result<Option<(Operation, Vec<String>)>, ApplyError> {
+    let files = |journal: Journal| journal.files.into_iter().map(|file| file.file).collect();
+    Ok(journal::load(root)?.map(|journal| (journal.operation, files(journal))))
+}
+
 /// Changes all the files or none, and records `inputs`; [`rollback`] takes it back.
 ///
 /// Files that already hold their bytes are not written. When that is so for all of them no history entry is made, and

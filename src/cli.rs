@@ -5,6 +5,8 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::panic;
+use std::sync::Once;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -14,10 +16,12 @@ mod both;
 mod card;
 mod check;
 mod completions;
+mod doctor;
 mod error;
 mod explain;
 mod facts;
 mod fit;
+mod flight;
 mod history;
 mod impact;
 mod inputs;
@@ -39,6 +43,8 @@ use error::CliError;
 use screen::Screen;
 
 use crate::facts::probe::nvml;
+use crate::log::{self, Run, Start};
+use crate::report::findings;
 
 /// Derives every setting of the Wan2.2 video models from this machine, explains each, and writes them into the
 /// config files of your installation, reversibly
@@ -68,6 +74,12 @@ First steps:
   wan22-policy apply --root DIR              change it
   wan22-policy rollback --root DIR           take that back, byte for byte
   wan22-policy validate --root DIR           whether Python can read its sources
+  wan22-policy doctor --bundle               one file with what a bug report needs, without secrets
+
+Environment:
+  WAN22_POLICY_LOG   the folder of the log (JSON lines, 5 MiB at most), or `off`
+                     [default: wan22-policy in $XDG_STATE_HOME or ~/.local/state; on Windows in %LOCALAPPDATA%]
+  NO_COLOR           no colours
 
 Exit codes:
   0  fine, also when something was changed
@@ -87,6 +99,7 @@ enum Command {
     Validate(validate::Validate),
     Rollback(rollback::Rollback),
     History(history::History),
+    Doctor(doctor::Doctor),
     Check(check::Check),
     Test(test::Test),
     Impact(impact::Impact),
@@ -138,7 +151,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     if let Some(printed) = nvml::apart::answer(&arguments, out) {
         return if printed.is_ok() { Exit::Fine } else { Exit::Failed };
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; a pipe that was closed is none either.
@@ -148,10 +161,39 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, e
     };
     let mut screen =
         Screen::new((out, cli.color.on(io::stdout().is_terminal())), (err, cli.color.on(io::stderr().is_terminal())));
-    match cli.command.run(&mut screen) {
+    say_panics();
+    let folder = log::folder();
+    let run = Run::begin(
+        folder.as_deref(),
+        Start { command: cli.command.name(), arguments: &arguments[1..], flight: cli.command.flight(&arguments[1..]) },
+    );
+    let cut_off = folder.as_deref().map(log::left_behind).unwrap_or_default();
+    let cut_off = flight::findings(&cut_off, cli.command.recovers());
+    if !cut_off.is_empty() {
+        log::found(&cut_off);
+        screen.complain(&findings::render(&cut_off, screen.error_paint));
+    }
+    let exit = match cli.command.run(&mut screen) {
         Ok(exit) => exit,
         Err(error) => error.report(&mut screen, cli.command.is_json()),
-    }
+    };
+    run.end(exit as u8);
+    exit
+}
+
+// A panic is a mistake of this program: it is logged, and said how to report.
+fn say_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            usual(panic);
+            log::panicked(panic);
+            let text = "\nthis is a mistake of wan22-policy, not yours: please report it with the file that `wan22-policy doctor \
+                        --bundle` makes\n";
+            let _ = io::stderr().write_all(text.as_bytes());
+        }));
+    });
 }
 
 impl Command {
@@ -165,6 +207,7 @@ impl Command {
             Self::Verify(command) => command.run(screen),
             Self::Rollback(command) => command.run(screen),
             Self::History(command) => command.run(screen),
+            Self::Doctor(command) => command.run(screen),
             Self::Validate(command) => command.run(screen),
             Self::Check(command) => command.run(screen),
             Self::Test(command) => command.run(screen),
@@ -187,6 +230,7 @@ impl Command {
             Self::Verify(command) => command.output.is_json(),
             Self::Rollback(command) => command.output.is_json(),
             Self::History(command) => command.output.is_json(),
+            Self::Doctor(command) => command.output.is_json(),
             Self::Validate(command) => command.output.is_json(),
             Self::Check(command) => command.is_json(),
             Self::Test(command) => command.output.is_json(),

@@ -9,6 +9,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 pub mod cards;
 pub mod file;
@@ -237,6 +238,20 @@ impl Facts {
             }
         }
         self.findings.extend(other.findings);
+    }
+
+    /// A short hash of what stays the same on this machine: first 16 hexadecimal digits of a SHA-256 over the known facts
+    /// that settings may read, but the question asked and the names of files.
+    pub fn fingerprint(&self) -> String {
+        let mut text = String::new();
+        for (name, fact) in &self.facts {
+            let is_stable = vocabulary::find(name).is_some_and(|spec| spec.stability == vocabulary::Stability::Stable);
+            let is_left_out = is_at_or_below(name, "workload") || name.ends_with("].file");
+            if let (Fact::Known { value, .. }, true) = (fact, is_stable && !is_left_out) {
+                text += &format!("{name}={value}\n");
+            }
+        }
+        Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The known facts as a tree nested by the dotted names; lists of records are arrays.

@@ -15,8 +15,10 @@
 //! | [`fit`] | a `PolicySet`, `Facts` and a stack → the memory of each phase, and what would make it fit | no |
 //! | [`target`] | a `Plan` and the text of a config file → the new text | no |
 //! | [`apply`] | new texts → files on disk, or back | writes, here only |
+//! | [`doctor`] | texts about a machine and an installation → one archive for a bug report | no |
 //! | [`report`] | any of these → text or JSON | no |
 //!
+//! [`log`] writes down what each run did, [`redaction`] takes secrets and names out of texts that are shown to others.
 //! [`diag`] carries what there is to say, [`yaml`] keeps the place of every key and value, [`settings`] declares what
 //! can be set. [`schema`] and [`docs`] write down what the tables say. [`cli`] parses arguments and prints.
 //!
@@ -42,14 +44,17 @@ pub mod cli;
 pub mod corpus;
 pub mod diag;
 pub mod docs;
+pub mod doctor;
 pub mod engine;
 pub mod expr;
 pub mod facts;
 pub mod fit;
 pub mod impact;
 pub mod lint;
+pub mod log;
 pub mod plan;
 pub mod policy;
+pub mod redaction;
 pub mod report;
 pub mod scaffold;
 pub mod schema;

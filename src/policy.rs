@@ -14,7 +14,7 @@ mod tables;
 mod template;
 
 pub use compile::{compile, table};
-pub use load::{LoadError, LoadOptions, LoadedFile, What, load, load_checks};
+pub use load::{LoadError, LoadOptions, LoadedFile, What, load, load_checks, site_directories};
 pub use rule::{Rule, Validation};
 pub use set::{
     Allowed, Candidates, Check, Choose, Contribution, FIRST_OVERRIDE_LAYER, Into, LimitRule, Part, Policy, PolicySet,

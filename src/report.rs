@@ -1,9 +1,10 @@
 //! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
-//! ([`json`], [`fit`], [`validation`]), Markdown ([`markdown`]), SARIF ([`sarif`]) or a picture ([`svg`]).
+//! ([`json`], [`fit`], [`validation`], [`doctor`]), Markdown ([`markdown`]), SARIF ([`sarif`]) or a picture ([`svg`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
 pub mod diff;
+pub mod doctor;
 pub mod dossier;
 pub mod explain;
 pub mod findings;

@@ -9,6 +9,7 @@ mod policy;
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value};
 
+use crate::report::doctor::DoctorReport;
 use crate::report::explain::ExplainReport;
 use crate::report::fit::FitReport;
 use crate::report::json::{ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport};
@@ -32,6 +33,7 @@ pub const FORMATS: &[Format] = &[
         what: "what `apply`, `verify` and `rollback` print",
         generate: Some(schema::<ApplyReport>),
     },
+    Format { name: "doctor", what: "what `doctor` prints", generate: Some(schema::<DoctorReport>) },
     Format { name: "explain", what: "what `explain` prints", generate: Some(schema::<ExplainReport>) },
     Format { name: "facts", what: "a facts file, and what `facts` prints", generate: Some(facts::schema) },
     Format {

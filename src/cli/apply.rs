@@ -1,6 +1,9 @@
 //! `apply`: writes the plan into the files of an installation.
 
+use std::path::Path;
+
 use clap::Args;
+use tracing::info;
 
 use super::error::CliError;
 use super::inputs::Inputs;
@@ -11,6 +14,7 @@ use super::question::Ask;
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Recovered, Root};
 use crate::diag::{self, Finding, FindingRecord};
+use crate::log;
 use crate::report::json::{self, APPLY, ApplyCommand, ApplyReport, FileStatus};
 use crate::report::{findings, human};
 
@@ -44,6 +48,11 @@ pub struct Apply {
 }
 
 impl Apply {
+    /// The installation that it writes into, unless it only shows.
+    pub fn writes(&self) -> Option<&Path> {
+        (!self.dry_run).then(|| self.root.path())
+    }
+
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let in_flight = match self.dry_run {
             true => None,
@@ -71,7 +80,9 @@ impl Apply {
             let applied = transaction::commit(&installation.root, &file_changes(&edits), &inputs)?;
             found.extend((!applied.is_locked).then(|| no_locks(&installation.root)));
             (entry, written) = (applied.entry, applied.files);
+            info!(entry, files = written.join(", "), "applied");
         }
+        log::found(&found);
         let report = ApplyReport {
             schema: APPLY.to_owned(),
             command: ApplyCommand::Apply,

@@ -12,6 +12,7 @@ use super::{Exit, Screen};
 use crate::corpus::Corpus;
 use crate::diag::{Finding, Severity, codes, did_you_mean, refuses};
 use crate::lint::lint;
+use crate::log;
 use crate::report::human::count;
 use crate::report::json::{self, FindingsReport};
 use crate::report::{findings, sarif};
@@ -107,6 +108,7 @@ impl Check {
             Err(CliError::Findings(found)) => (found, "the policies cannot be used".to_owned()),
             Err(error) => return Err(error),
         };
+        log::found(&found);
         let text = match self.format {
             Format::Json => json::text(&FindingsReport::from(found.as_slice())),
             Format::Sarif => sarif::text(&found),

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::{Exit, Screen};
 use crate::apply::{ApplyError, Changed};
 use crate::diag::Finding;
+use crate::log;
 use crate::policy::LoadError;
 use crate::report::json::{self, FindingsReport};
 use crate::report::{diff, findings, human};
@@ -66,6 +67,7 @@ impl CliError {
     pub fn report(&self, screen: &mut Screen<'_>, is_json: bool) -> Exit {
         match self {
             Self::Stop { exit, message, help } => {
+                log::stopped(message);
                 let paint = screen.error_paint;
                 let mut text = format!("{}: {message}\n", paint.bold(&paint.red("error")));
                 if let Some(help) = help {
@@ -75,6 +77,7 @@ impl CliError {
                 *exit
             }
             Self::Findings(found) => {
+                log::found(found);
                 if is_json {
                     // The exit code says more than a failure to print it.
                     let _ = screen.print(&json::text(&FindingsReport::from(found.as_slice())));

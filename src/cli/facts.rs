@@ -12,6 +12,7 @@ use super::schema::first_line;
 use super::{Exit, Screen};
 use crate::facts::file::FactsFile;
 use crate::facts::probe;
+use crate::log;
 use crate::report::{findings, human, json};
 use crate::yaml;
 
@@ -70,6 +71,7 @@ impl Facts {
             None => self.machine.gather_with_cards(&self.root, &self.policies)?,
         };
         complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, &cards)?;
+        log::found(&facts.findings);
         let file = FactsFile::from(&facts);
         if let Some(path) = &self.save {
             let is_json = path.extension().is_some_and(|extension| extension == "json");

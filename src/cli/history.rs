@@ -1,5 +1,7 @@
 //! `history`: what was applied, and can be taken back.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::error::CliError;
@@ -9,6 +11,7 @@ use super::options::{OutputOptions, RootOptions};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, PastApply, PastFile, Root};
 use crate::diag::{Finding, FindingRecord};
+use crate::log;
 use crate::report::json::{self, HISTORY, HistoryReport, PastApplyRecord, PastFileRecord};
 use crate::report::{diff, findings, human};
 
@@ -35,11 +38,17 @@ pub struct History {
 }
 
 impl History {
+    /// The installation.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let root = Root::open(self.root.path())?;
         let in_flight = transaction::recover(&root)?;
         let found: Vec<Finding> = in_flight.iter().map(recovered).collect();
         let past = or_say(in_flight.as_ref(), screen, |_| Ok(transaction::history(&root)?))?;
+        log::found(&found);
         let report = HistoryReport {
             schema: HISTORY.to_owned(),
             root: root.path().display().to_string(),

@@ -7,6 +7,7 @@ use std::{env, fs};
 
 use clap::Args;
 use serde_json::Value;
+use tracing::{Level, enabled, info};
 
 use super::both::both;
 use super::error::CliError;
@@ -177,7 +178,11 @@ pub fn complete(
     }
     overriding(known, facts)?;
     cards::fill(facts, cards);
-    overriding(unknown, facts)
+    overriding(unknown, facts)?;
+    if enabled!(Level::INFO) {
+        info!(fingerprint = facts.fingerprint(), "facts");
+    }
+    Ok(())
 }
 
 // The GPU, `gpus[0]`, that an assignment gives another name than it has, and that name.

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::info;
 
 use super::error::CliError;
 use crate::diag::{self, Finding, did_you_mean};
@@ -87,6 +88,7 @@ fn compiled(files: &[LoadedFile], mut findings: Vec<Finding>) -> Result<PolicySe
         Ok(mut set) => {
             findings.append(&mut set.findings);
             set.findings = findings;
+            info!(hash = set.hash, "policies");
             Ok(set)
         }
         Err(mut errors) => {

@@ -9,6 +9,7 @@ use super::options::{InstallationOptions, OutputOptions, TargetOptions};
 use super::question::Ask;
 use super::{Exit, Screen};
 use crate::diag;
+use crate::log;
 use crate::report::json::{self, PlanReport};
 use crate::report::{findings, human};
 use crate::target::{Change, FileEdit};
@@ -53,6 +54,7 @@ impl Plan {
         let mut found = answer.findings.clone();
         found.extend(edits.iter().flat_map(|edit| edit.findings.clone()));
         diag::allow(&mut found, &self.ask.question.allow);
+        log::found(&found);
         let records = installation.map(|found| found.records(&edits)).unwrap_or_default();
         if self.output.is_json() {
             screen.print(&json::text(&PlanReport::new(&answer.plan, &found, records)))?;

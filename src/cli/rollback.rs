@@ -1,6 +1,9 @@
 //! `rollback`: takes the last apply back.
 
+use std::path::Path;
+
 use clap::Args;
+use tracing::info;
 
 use super::error::CliError;
 use super::installation::{no_locks, or_say, recovered};
@@ -8,6 +11,7 @@ use super::options::{OutputOptions, RootOptions};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Root};
 use crate::diag::{Finding, FindingRecord};
+use crate::log;
 use crate::report::findings;
 use crate::report::json::{self, APPLY, ApplyCommand, ApplyReport, FileReport, FileStatus};
 
@@ -33,6 +37,11 @@ pub struct Rollback {
 }
 
 impl Rollback {
+    /// The installation.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let root = Root::open(self.root.path())?;
         let in_flight = transaction::recover(&root)?;
@@ -43,6 +52,8 @@ impl Rollback {
         let no_locks = (!done.is_locked).then(|| no_locks(&root));
         let in_flight = in_flight.or(done.recovered);
         let found: Vec<Finding> = in_flight.iter().map(recovered).chain(no_locks).collect();
+        info!(entries = ?done.entries, restored = done.restored.join(", "), removed = done.removed.join(", "), "rolled back");
+        log::found(&found);
         let report = |files: &[String], status| -> Vec<FileReport> {
             let report =
                 |file: &String| FileReport { file: file.clone(), status, changes: vec![], diff: String::new() };

@@ -69,6 +69,11 @@ struct Tested {
 }
 
 impl Test {
+    /// Whether it writes snapshots.
+    pub fn accepts(&self) -> bool {
+        self.accept || self.review
+    }
+
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let mut tested = self.tested()?;
         if self.review {

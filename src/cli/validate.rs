@@ -22,6 +22,7 @@ use crate::diag::{Finding, FindingRecord, did_you_mean};
 use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::{Facts, Origin, probe};
 use crate::fit;
+use crate::log;
 use crate::policy::rule::VerdictFormula;
 use crate::report::dossier::{Dossier, ReportFile};
 use crate::report::human::validation;
@@ -144,6 +145,7 @@ impl Validate {
         if let Some(folder) = &self.report {
             write_reports(folder, &self.dossier(&answer, &report)?)?;
         }
+        log::found(&found);
         if self.output.is_json() {
             screen.print(&json::text(&report))?;
         } else {

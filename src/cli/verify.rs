@@ -1,5 +1,7 @@
 //! `verify`: whether an installation still holds what was applied.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::error::CliError;
@@ -12,6 +14,7 @@ use super::{Exit, Screen};
 use crate::apply::{self as transaction, Recovered, Root};
 use crate::diag::{self, Finding, FindingRecord, Source};
 use crate::facts::Facts;
+use crate::log;
 use crate::plan::Setting;
 use crate::report::json::{self, APPLY, ApplyCommand, ApplyReport, Drift, FileStatus};
 use crate::report::{findings, human};
@@ -34,6 +37,11 @@ pub struct Verify {
 }
 
 impl Verify {
+    /// The installation.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let root = Root::open(self.root.path())?;
         let in_flight = transaction::recover(&root)?;
@@ -61,6 +69,7 @@ impl Verify {
         found.extend(answer.findings.iter().cloned());
         found.extend(edits.iter().flat_map(|edit| edit.findings.clone()));
         diag::allow(&mut found, &allow);
+        log::found(&found);
         let report = ApplyReport {
             schema: APPLY.to_owned(),
             command: ApplyCommand::Verify,

@@ -94,6 +94,16 @@ pub fn anonymous(facts: &Facts) -> FactsFile {
     private::file(facts, &private::names())
 }
 
+/// The names of this machine and its user, and where the user's files lie: what tells whose machine it is.
+pub fn private_names() -> Vec<String> {
+    private::names()
+}
+
+/// The text with these names as `NAME`, where they stand as words, and the digits of serial numbers and UUIDs as zeros.
+pub fn strip(text: &str, names: &[String]) -> String {
+    private::strip(text, names)
+}
+
 /// Makes what cannot be true unknown, with a finding each, in facts that were not gathered here.
 pub fn check(facts: &mut Facts) {
     sanity::check(facts, |_| None);

@@ -197,7 +197,8 @@ fn built_in(directory: &Dir<'_>, found: &mut BTreeMap<String, Found>) {
     }
 }
 
-fn site_directories() -> Vec<PathBuf> {
+/// The system's and the user's directories of policies, lowest first; they need not exist.
+pub fn site_directories() -> Vec<PathBuf> {
     let mut directories = Vec::new();
     if cfg!(unix) {
         directories.push(PathBuf::from("/etc/wan22-policy/policies.d"));

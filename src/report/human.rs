@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod coverage;
+pub mod doctor;
 pub mod explanation;
 pub mod facts;
 pub mod fit;

@@ -81,6 +81,22 @@ pub fn live(installation: Option<&Path>, python: Option<&Path>) -> Facts {
     probe(&Search { installation, python, root: Path::new("/"), variable: &|name| env::var_os(name) })
 }
 
+/// Every package of that Python, `NAME VERSION` each, by name.
+///
+/// # Errors
+/// Why they are not known.
+pub fn installed(installation: Option<&Path>, python: Option<&Path>) -> Result<Vec<String>, String> {
+    let search = Search { installation, python, root: Path::new("/"), variable: &|name| env::var_os(name) };
+    let mut all = Vec::new();
+    for listing in packages::list(&Environment::find(&search)?, |_| true) {
+        let version = |package: &Package| package.version.clone().unwrap_or_else(|| "of unknown version".to_owned());
+        all.extend(listing?.iter().map(|package| format!("{} {}", package.name, version(package))));
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
 /// `software.*` of the Python that a search finds.
 ///
 /// Two versions of one package in one folder are a `fact-contradiction`, and the fact is unknown. No text names a place by

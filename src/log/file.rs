@@ -1,0 +1,80 @@
+//! The files of the log, bounded in all.
+//!
+//! No crate turns files over between processes: several runs write at once, each line with one call at the end of the
+//! file, and one of them renames.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Bytes at which a file is full. A run adds no more than [`lines`](super::lines) lets it, so none has much more.
+pub const MOST_BYTES: u64 = 1 << 20;
+
+/// Files that are kept: 5 MiB, of some thousand runs.
+pub const KEPT: usize = 5;
+
+/// The files that there may be, the newest first.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    (0..KEPT).map(|number| named(folder, number)).filter(|path| path.is_file()).collect()
+}
+
+fn named(folder: &Path, number: usize) -> PathBuf {
+    folder.join(if number == 0 { "wan22-policy.jsonl".to_owned() } else { format!("wan22-policy.{number}.jsonl") })
+}
+
+/// The newest file, to write at its end; a full one has become an older one.
+pub(super) fn open(folder: &Path) -> io::Result<File> {
+    make(folder)?;
+    let path = named(folder, 0);
+    let file = append(&path)?;
+    if file.metadata()?.len() < MOST_BYTES {
+        return Ok(file);
+    }
+    // Another run that is at it has the lock, or has renamed the file already. Then this one writes where it stands.
+    if file.try_lock().is_err() || fs::metadata(&path).map_or(0, |now| now.len()) < MOST_BYTES {
+        return append(&path);
+    }
+    for number in (1..KEPT).rev() {
+        let newer = named(folder, number - 1);
+        if newer.is_file() {
+            fs::rename(newer, named(folder, number))?;
+        }
+    }
+    append(&path)
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+        // A pipe that nobody reads is not waited for.
+        options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok(file)
+}
+
+/// Makes a folder that only its user may look into.
+///
+/// # Errors
+/// It cannot be made, or this is root in a folder of somebody else, who could not write again what root makes there.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+        let there = folder.ancestors().find_map(|folder| fs::metadata(folder).ok());
+        if rustix::process::geteuid().is_root() && there.is_none_or(|there| there.uid() != 0) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        builder.mode(0o700);
+    }
+    builder.create(folder)
+}
