@@ -56,7 +56,14 @@ fn processes(c: &mut Criterion) {
     let mut group = c.benchmark_group("cold process");
     group.sample_size(50);
     let mut run = |name: &str, program: &str, arguments: &[&str]| {
-        let start = || Command::new(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let start = || {
+            Command::new(program)
+                .args(arguments)
+                .env("WAN22_POLICY_LOG", "off")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+        };
         match start() {
             Ok(_) => {
                 group.bench_function(name, |b| b.iter(|| start().expect("it starts")));

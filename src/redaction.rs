@@ -56,12 +56,12 @@ impl Redaction {
         self.anonymous(&masked(text, tokens::find(text)))
     }
 
-    /// Every text of a tree that this program wrote.
-    pub fn tree(&self, value: &mut Value) {
+    /// Every text of a tree, by [`Redaction::text`] or [`Redaction::own`]; its keys stay.
+    pub fn tree(&self, value: &mut Value, redacted: fn(&Self, &str) -> String) {
         match value {
-            Value::String(text) => *text = self.own(text),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.tree(item)),
-            Value::Object(map) => map.values_mut().for_each(|item| self.tree(item)),
+            Value::String(text) => *text = redacted(self, text),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.tree(item, redacted)),
+            Value::Object(map) => map.values_mut().for_each(|item| self.tree(item, redacted)),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }

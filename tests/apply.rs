@@ -1,10 +1,13 @@
 //! Installations before and after: `tests/apply/<case>/before` becomes `after`, stays so, and comes back.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test may panic and speak")]
 
+#[path = "common/program.rs"]
+mod program;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde::Deserialize;
 
@@ -40,7 +43,7 @@ fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn run(command: &str, root: &Path, arguments: &[String]) -> Output {
-    let mut run = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+    let mut run = program::program();
     run.arg(command).arg("--root").arg(root).args(arguments);
     // The policies of the machine that the test runs on must not count.
     run.env("XDG_CONFIG_HOME", root.join("no-such-folder")).output().unwrap()

@@ -5,8 +5,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use common::program::program;
 use common::project::Project;
 use serde_json::Value;
 use wan22_policy::lint::lint;
@@ -349,11 +349,7 @@ fn the_machines_have_nothing_against_the_shipped_policies() {
 #[test]
 fn the_shipped_policies_say_what_was_reviewed() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let ran = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
-        .args(["test", "--as-of", common::AS_OF])
-        .current_dir(repository)
-        .output()
-        .unwrap();
+    let ran = program().args(["test", "--as-of", common::AS_OF]).current_dir(repository).output().unwrap();
     let out = String::from_utf8(ran.stdout).unwrap();
     assert_eq!(ran.status.code(), Some(0), "{out}");
 }

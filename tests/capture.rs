@@ -6,8 +6,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
+use common::program::program;
 use common::{boards, nvml_fake};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ const USER: &str = "arthur-dent";
 
 /// What a command prints on a machine with these boards.
 fn run(case: &str, arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+    let output = program()
         .args(arguments)
         .arg("--no-site")
         .env("NVML_FAKE", boards(case))
@@ -152,7 +152,6 @@ fn a_capture_replaces_an_older_one_as_a_whole() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
     // A part of one is none, and what is something else is left alone.
     fs::remove_dir_all(raw.join("root")).unwrap();
-    let program = || Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
     let partial = program().args(["facts", "--from-raw"]).arg(&raw).output().unwrap();
     assert_eq!(partial.status.code(), Some(1));
     let other = tempfile::tempdir().unwrap();
@@ -168,8 +167,7 @@ fn a_folder_that_is_no_capture_is_an_error_at_its_place() {
     fs::write(folder.path().join("nvml.yaml"), "devices:\n- name: { refused: no_idea }\n").unwrap();
     fs::write(folder.path().join("sysinfo.yaml"), "schema: wan22-policy/facts/v1\nfacts: {}\n").unwrap();
     let read = |folder: &Path| {
-        let program = env!("CARGO_BIN_EXE_wan22-policy");
-        let output = Command::new(program).args(["plan", "--from-raw"]).arg(folder).output().unwrap();
+        let output = program().args(["plan", "--from-raw"]).arg(folder).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     let (code, message) = read(folder.path());

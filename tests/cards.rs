@@ -6,10 +6,10 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::Command;
 use std::sync::LazyLock;
 
 use common::captures;
+use common::program::program;
 use serde_json::Value;
 use wan22_policy::diag::Source;
 use wan22_policy::facts::probe::{self, nvidia_smi};
@@ -326,7 +326,7 @@ fn a_driver_version_is_no_gpu_and_two_gigabytes_are_no_rtx_4080() {
     let plan = |option: &str, text: &str| {
         let path = directory.path().join("machine");
         fs::write(&path, text).unwrap();
-        let mut program = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+        let mut program = program();
         program.args(["plan", "--no-site", "--format", "json", "--fact", "ram.total=128GiB", option]).arg(&path);
         let output = program.output().unwrap();
         let plan: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -828,7 +828,7 @@ fn a_damaged_checkpoint_is_told_by_the_commands_and_saved_without_names() {
     let length = safetensors(&root.path(file), &A14B.official(), "F16", 2);
     fs::OpenOptions::new().write(true).open(root.path(file)).unwrap().set_len(length - 1).unwrap();
     let run = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_wan22-policy")).args(arguments).output().unwrap();
+        let output = common::program::program().args(arguments).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     let folder = root.0.path().to_str().unwrap();

@@ -113,7 +113,7 @@ fn repository(name: &str) -> PathBuf {
 }
 
 fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+    let mut command = common::program::program();
     command.env_remove("NO_COLOR").env("COLUMNS", "100");
     command
 }

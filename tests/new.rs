@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::program::program;
 use common::project::{Project, Ran};
 use common::{boards, nvml_fake};
 
@@ -63,7 +64,7 @@ fn a_card_of_another_name_is_another_card() {
     let project = Project::empty();
     let (library, boards) = (nvml_fake(), boards("one"));
     let facts = |overrides: &[&str]| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+        let mut command = program();
         command.args(["new", "machine", "--print", "--nvml-library", &library]).env("NVML_FAKE", &boards);
         for fact in overrides {
             command.args(["--fact", fact]);

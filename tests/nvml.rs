@@ -9,9 +9,9 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::program::program;
 use common::{boards, nvml_fake};
 use serde_json::{Value, json};
 use wan22_policy::facts::vocabulary::{FACTS, generic};
@@ -25,7 +25,7 @@ const NOT_NVML: &[(&str, &str)] = &[
 
 /// What `facts` says with these boards.
 fn facts(boards: &Path, options: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+    let output = program()
         .args(["facts", "--format", "json", "--no-site", "--nvml-library"])
         .arg(nvml_fake())
         .args(options)
@@ -173,7 +173,7 @@ fn the_user_chooses_a_card() {
 
 #[test]
 fn a_library_that_is_none_is_no_driver() {
-    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+    let output = program()
         .args(["facts", "--format", "json", "--no-site", "--nvml-library", "/nowhere/libnvidia-ml.so.1"])
         .output()
         .unwrap();

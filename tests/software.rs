@@ -7,8 +7,8 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
 
+use common::program::program;
 use common::{boards, nvml_fake};
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn stack(root: &Path, packages: &[(&str, &str)]) {
 }
 
 fn run(root: &Path, arguments: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+    let output = program()
         .args(arguments)
         .args(["--format", "json", "--no-site", "--nvml-library", &nvml_fake(), "--root"])
         .arg(root)
@@ -88,8 +88,7 @@ fn what_is_installed_changes_the_plan() {
 #[test]
 fn a_python_that_is_not_there_is_an_error() {
     for path in ["/nowhere/python", "/etc/passwd", "tests"] {
-        let program = env!("CARGO_BIN_EXE_wan22-policy");
-        let output = Command::new(program).args(["facts", "--python", path]).output().unwrap();
+        let output = program().args(["facts", "--python", path]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{path}");
         assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("there is no Python at `{path}`")));
     }

@@ -107,7 +107,7 @@ impl Doctor {
         let (mut parts, mut absent) = (Vec::new(), Vec::new());
         let mut report = self.report(&mut seen, &mut parts, &mut absent, &redaction)?;
         if let Some(asked) = &self.bundle {
-            let (file, text) = (json::text(&report), self.summary(&report, &seen.findings, &redaction));
+            let (file, text) = (json::text(&report), summary(&report, &seen.findings, &redaction, Paint::default()));
             let first = [
                 Part::new("summary.txt", "what `doctor` prints", text),
                 Part::new("doctor.json", "the same for programs", file),
@@ -127,9 +127,7 @@ impl Doctor {
         } else if let Some(bundle) = &report.bundle {
             screen.print(&human::doctor::bundle(bundle, screen.paint))?;
         } else {
-            let found = findings::render(&seen.findings, screen.paint);
-            screen.print(&human::doctor::render(&report, screen.paint))?;
-            screen.print(&if found.is_empty() { found } else { format!("\n{found}") })?;
+            screen.print(&summary(&report, &seen.findings, &redaction, screen.paint))?;
         }
         Ok(Exit::Fine)
     }
@@ -178,7 +176,7 @@ impl Doctor {
         let (mut system, mut gpu) = (String::new(), "unknown".to_owned());
         if let Some(facts) = &seen.facts {
             let mut file = serde_json::to_value(probe::anonymous(facts)).unwrap_or_default();
-            redaction.tree(&mut file);
+            redaction.tree(&mut file, Redaction::own);
             let file: FactsFile = serde_json::from_value(file)
                 .map_err(|error| CliError::failed(format!("cannot write the facts: {error}")))?;
             let text = yaml::write(&file)
@@ -237,15 +235,8 @@ impl Doctor {
             bundle: None,
         })
         .unwrap_or_default();
-        redaction.tree(&mut report);
+        redaction.tree(&mut report, Redaction::text);
         serde_json::from_value(report).map_err(|error| CliError::failed(format!("cannot write the report: {error}")))
-    }
-
-    fn summary(&self, report: &DoctorReport, found: &[Finding], redaction: &Redaction) -> String {
-        let text = human::doctor::render(report, Paint::default());
-        // The lines of a policy that a finding shows are the policy's.
-        let found = redaction.text(&findings::render(found, Paint::default()));
-        format!("{text}\n{found}")
     }
 
     fn packages(&self, parts: &mut Vec<Part>, absent: &mut Vec<String>, redaction: &Redaction) {
@@ -334,7 +325,7 @@ impl Doctor {
                 })
             });
             let mut applies = Value::from(applies.collect::<Vec<_>>());
-            redaction.tree(&mut applies);
+            redaction.tree(&mut applies, Redaction::text);
             let what =
                 "the applies that can be taken back; hashes (first 16 digits of a SHA-256) in place of the bytes";
             parts.push(Part::new("history.json", what, json::text(&applies)));
@@ -387,10 +378,16 @@ impl Doctor {
         let records = installation.map(|installation| installation.records(&edits)).unwrap_or_default();
         let report = PlanReport::new(&answer.plan, &seen.findings, records);
         let mut report = serde_json::to_value(report).unwrap_or_default();
-        redaction.tree(&mut report);
+        redaction.tree(&mut report, Redaction::text);
         let what = "the plan of the default question, what it would change, and every finding";
         parts.push(Part::new("plan.json", what, json::text(&report)));
     }
+}
+
+// For people, who may show it to others: the lines that a finding shows are those of somebody's file.
+fn summary(report: &DoctorReport, found: &[Finding], redaction: &Redaction, paint: Paint) -> String {
+    let text = human::doctor::render(report, paint);
+    if found.is_empty() { text } else { format!("{text}\n{}", redaction.text(&findings::render(found, paint))) }
 }
 
 // The log as it is shown to others: what was written is redacted, and again here, as another version may have written it.

@@ -74,8 +74,8 @@ fn begun(text: &str, found: &mut Vec<Range<usize>>) {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        let begins = BEGINNINGS.iter().find(|(beginning, _)| rest.starts_with(beginning.as_bytes()));
-        let Some((beginning, fewest)) = begins.filter(|_| is_word_start(bytes, at)) else {
+        let begins = || BEGINNINGS.iter().find(|(beginning, _)| rest.starts_with(beginning.as_bytes()));
+        let Some((beginning, fewest)) = is_word_start(bytes, at).then(begins).flatten() else {
             at += 1;
             continue;
         };

@@ -23,7 +23,12 @@ pub(super) fn keyed(text: &str) -> Vec<Range<usize>> {
         };
         before = Some(word.clone());
         // What stands in a value is looked at too: it may be a name of its own.
-        found.extend(keys::find(&name).and_then(|key| reader.value(whole, key)));
+        if let Some(value) = keys::find(&name).and_then(|key| reader.value(whole, key)) {
+            match text.as_bytes()[value.start] {
+                b'[' | b'{' | b'(' => found.extend(reader.pieces(value)),
+                _ => found.push(value),
+            }
+        }
     }
     found
 }
@@ -294,6 +299,26 @@ impl Reader<'_> {
             }
         }
         at
+    }
+
+    // What stands in brackets, without the signs that make a list or a table of it, so that a program can still read it.
+    fn pieces(&self, value: Range<usize>) -> Vec<Range<usize>> {
+        let mut pieces = Vec::new();
+        let mut at = value.start;
+        while at < value.end {
+            let byte = self.bytes[at];
+            let string = self.string(at).filter(|_| matches!(byte, b'"' | b'\''));
+            let end = string.map_or(at + 1, |string| string.end);
+            let is_closed = end > at + 1 && self.bytes[end - 1] == byte;
+            let is_sign = b"[]{}(),:".contains(&byte) || byte.is_ascii_whitespace();
+            match end - at {
+                1 if is_sign => {}
+                1 => pieces.push(at..end),
+                _ => pieces.push(at + 1..if is_closed { end - 1 } else { end }),
+            }
+            at = end;
+        }
+        pieces
     }
 
     // A word without quotes around it, to the next space that nothing protects.

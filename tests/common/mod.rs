@@ -19,6 +19,7 @@ use wan22_policy::policy::{LoadOptions, LoadedFile, PolicySet, What, compile, lo
 use wan22_policy::yaml::ScalarText;
 use wan22_policy::{schema, yaml};
 
+pub mod program;
 pub mod project;
 pub mod python;
 pub mod stack;

@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::program::program;
+
 /// The folder.
 pub struct Project(TempDir);
 
@@ -54,7 +56,7 @@ impl Project {
 
     /// Runs the program with this on its standard input.
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wan22-policy"))
+        let mut child = program()
             .args(arguments)
             .current_dir(self.0.path())
             .stdin(Stdio::piped())

@@ -9,6 +9,8 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
+use super::program::program;
+
 const MACHINE: &str = "tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml";
 
 /// The config files.
@@ -54,7 +56,7 @@ impl Policies {
 
     /// A command on a root: its name, then its arguments.
     pub fn command(&self, root: &Path, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+        let mut command = program();
         command.arg(arguments[0]).arg("--root").arg(root);
         if arguments[0] == "apply" {
             command.arg("--policies").arg(self.0.path()).args(["--allow-targets", "--no-site", "--facts"]);

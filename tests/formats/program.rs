@@ -1,5 +1,8 @@
 //! The table of hostile texts through the whole program: applied, applied again, verified, rolled back.
 
+#[path = "../common/program.rs"]
+mod start;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -50,7 +53,7 @@ fn policies(folder: &Path, format: Format, texts: &BTreeMap<String, &str>) {
 }
 
 fn run(arguments: &[&str], root: &Path, policies: Option<&Path>) -> Output {
-    let mut run = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+    let mut run = start::program();
     run.args(arguments).arg("--root").arg(root).env("XDG_CONFIG_HOME", root.join("none"));
     if let Some(policies) = policies {
         let machine = repository("tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml");

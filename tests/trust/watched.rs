@@ -55,7 +55,8 @@ impl World {
             .current_dir(self.0.path())
             .env_remove("LD_LIBRARY_PATH")
             .env("PATH", "/usr/bin:/bin")
-            .env_remove("HOME");
+            .env_remove("HOME")
+            .env("WAN22_POLICY_LOG", self.path("log"));
         let asked: &[&str] = match command {
             "rollback" | "history" => &["--root", "stack"],
             "check" => &["--policies", "policies", "--allow-targets", "--no-site"],
@@ -93,15 +94,30 @@ impl World {
         if fs::read_to_string(&secret).unwrap() != SECRET || fs::read_dir(self.path("outside")).unwrap().count() != 1 {
             wrong.push("wrote outside".to_owned());
         }
-        if [&ended.out, &ended.err].iter().any(|text| text.contains("\"secret\": 1")) {
+        let log = fs::read_to_string(self.path("log/wan22-policy.jsonl")).unwrap_or_default();
+        if !log.contains("\"event\":\"end\"") {
+            wrong.push("logged no end".to_owned());
+        }
+        if [&ended.out, &ended.err, &log]
+            .iter()
+            .any(|text| text.contains("secret\": 1") || text.contains("secret\\\": 1"))
+        {
             wrong.push("told a secret".to_owned());
         }
         wrong
     }
 
+    // The files that a log has, in the folder that it was given.
+    fn is_log(&self, path: &Path) -> bool {
+        let Ok(name) = path.strip_prefix(self.path("log")) else { return false };
+        let name = name.to_string_lossy();
+        let is_marker = name.strip_prefix("running/").is_some_and(|id| id.ends_with(".json") && !id.contains('/'));
+        ["", "running", "wan22-policy.jsonl"].contains(&&*name) || is_marker
+    }
+
     // What it is asked about, and what any program reads of its system.
     fn may(&self, kind: Kind, path: &Path) -> bool {
-        let root = path.starts_with(self.path("stack"));
+        let root = path.starts_with(self.path("stack")) || self.is_log(path);
         let is_given = ["policies", "facts.yaml"].iter().any(|name| path.starts_with(self.path(name)));
         let of_the_system = ["/lib", "/lib64", "/usr", "/etc/ld.so.cache", "/proc", "/sys", "/dev", "/etc/localtime"];
         let is_system = of_the_system.iter().any(|start| path.starts_with(start));
