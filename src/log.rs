@@ -150,3 +150,47 @@ pub fn line(arguments: &[OsString]) -> String {
     };
     arguments.iter().map(word).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_is_logged_with_its_place_and_without_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = Lines::open(folder.path(), "1", Redaction::default()).unwrap();
+        let hear = tracing::Dispatch::new(tracing_subscriber::registry().with(lines));
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| tracing::dispatcher::with_default(&hear, || panicked(panic))));
+        let ended = panic::catch_unwind(|| panic!("no setting, token: hf_Abcdefghijklmnop123"));
+        panic::set_hook(usual);
+        assert!(ended.is_err());
+        let text = std::fs::read_to_string(folder.path().join("wan22-policy.jsonl")).unwrap();
+        let line = text.lines().find(|line| line.contains("no setting")).unwrap();
+        assert!(
+            line.contains("\"event\":\"panic\"") && line.contains("src/log.rs:") && !line.contains("bcdefg"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        let typed = ["apply", "--root", "my wan", "--set", "a=b's"].map(OsString::from);
+        assert_eq!(line(&typed), r"apply --root 'my wan' --set 'a=b'\''s'");
+    }
+
+    #[test]
+    fn a_run_writes_no_more_than_it_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = Lines::open(folder.path(), "1", Redaction::default()).unwrap();
+        let text = "word ".repeat(1000);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            (0..1000).for_each(|_| info!(text, "finding"));
+            info!(exit = 0, "end");
+        });
+        let written = std::fs::read_to_string(folder.path().join("wan22-policy.jsonl")).unwrap();
+        assert!(written.len() < 200 << 10 && written.lines().last().unwrap().contains("\"end\""), "{}", written.len());
+    }
+}

@@ -427,9 +427,9 @@ impl Reader<'_> {
     // Whether a quote ends its text: what follows could not be inside.
     fn closes(&self, at: usize) -> bool {
         let is_escaped = self.bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
-        let after = self.bytes.get(self.skip(at + 1, b" \t"));
-        !is_escaped && after.is_none_or(|byte| b"\r\n,}]):;".contains(byte) || byte.is_ascii_whitespace())
-            || !is_escaped && self.bytes.get(at + 1).is_some_and(u8::is_ascii_whitespace)
+        let is_spaced = self.bytes.get(at + 1).is_some_and(u8::is_ascii_whitespace);
+        let after = self.bytes.get(at + 1);
+        !is_escaped && (is_spaced || after.is_none_or(|byte| b",}]):;".contains(byte)))
     }
 
     // The value, unless it is one that tells nothing.
