@@ -88,7 +88,7 @@ impl Run {
     /// Once in a process: a program that has a subscriber of its own keeps it, and hears the same.
     pub fn begin(folder: Option<&Path>, start: Start<'_>) -> Self {
         let id = format!("{:x}-{:x}", jiff::Timestamp::now().as_millisecond(), std::process::id());
-        let lines = folder.and_then(|folder| Lines::open(folder, &id, Redaction::here()));
+        let lines = folder.and_then(|folder| Lines::open(folder, &id, Redaction::of_environment()));
         if let Some(lines) = lines {
             // One is enough, and it may not be this one.
             let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines));

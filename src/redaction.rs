@@ -13,6 +13,7 @@ mod values;
 
 use std::env;
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -27,9 +28,21 @@ pub struct Redaction {
 }
 
 impl Redaction {
-    /// For texts of this machine.
+    /// For texts of this machine. Where the environment does not name the home directory, the system is asked, which may
+    /// mean a server.
     pub fn here() -> Self {
-        Self::of(env::home_dir().as_deref().and_then(|home| home.to_str()), probe::private_names())
+        Self::with_home(env::home_dir())
+    }
+
+    /// The same, and nobody is asked.
+    pub fn of_environment() -> Self {
+        let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Self::with_home(variable("HOME").or_else(|| variable("USERPROFILE")))
+    }
+
+    fn with_home(home: Option<PathBuf>) -> Self {
+        let shown = home.as_deref().and_then(|home| home.to_str()).map(str::to_owned);
+        Self::of(shown.as_deref(), probe::private_names(home))
     }
 
     /// For texts of a machine where a user's files lie in `home`, and whose user, host and the like have these names.

@@ -116,6 +116,8 @@ fn a_run_is_logged_from_its_start_to_its_end() {
     );
     assert_eq!((&lines.last().unwrap()["event"], &lines.last().unwrap()["exit"]), (&"end".into(), &0.into()));
 
+    // It came to its end, so nobody says that it was cut off.
+    assert_eq!(fs::read_dir(home.folder().join("running")).unwrap().count(), 0);
     // What stops a command, and a secret in what was typed.
     let output = home.run(&["plan", "--facts", "hf_Abcdefghijklmnop123.yaml"]);
     assert_eq!(output.status.code(), Some(1));

@@ -94,9 +94,9 @@ pub fn anonymous(facts: &Facts) -> FactsFile {
     private::file(facts, &private::names())
 }
 
-/// The names of this machine and its user, and where the user's files lie: what tells whose machine it is.
-pub fn private_names() -> Vec<String> {
-    private::names()
+/// The names of this machine and its user, whose files lie in `home`: what tells whose machine it is.
+pub fn private_names(home: Option<PathBuf>) -> Vec<String> {
+    private::names_with(home)
 }
 
 /// The text with these names as `NAME`, where they stand as words, and the digits of serial numbers and UUIDs as zeros.

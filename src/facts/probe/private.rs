@@ -1,6 +1,7 @@
 //! What tells whose machine it is: taken out of everything that is saved to be shown to others.
 
 use std::env;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use sysinfo::System;
@@ -21,8 +22,12 @@ const USUAL: &[&str] = &[
 
 /// The names of this machine and its user, and where the user's files lie.
 pub fn names() -> Vec<String> {
+    names_with(env::home_dir())
+}
+
+/// The same, with the folder that the user's files lie in.
+pub fn names_with(home: Option<PathBuf>) -> Vec<String> {
     let user = ["USER", "LOGNAME", "USERNAME", "SUDO_USER"].into_iter().filter_map(|variable| env::var(variable).ok());
-    let home = env::home_dir();
     let folder = home.as_deref().and_then(|home| home.file_name()?.to_str()).map(str::to_owned);
     let home = home.as_deref().and_then(|home| home.to_str()).map(str::to_owned);
     let host = System::host_name().ok();
