@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Bytes at which a file is full. A run adds no more than [`lines`](super::lines) lets it, so none has much more.
+/// Bytes at which a file is full. A run adds no more than `lines.rs` lets it, so none has much more.
 pub const MOST_BYTES: u64 = 1 << 20;
 
 /// Files that are kept: 5 MiB, of some thousand runs.
