@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use wan22_policy::validate::sources;
+use wan22_policy::validate::{Tree, sources};
 
 // As in the program.
 #[global_allocator]
@@ -40,11 +40,11 @@ fn syntax(c: &mut Criterion) {
     for (index, file) in files.iter().enumerate() {
         fs::copy(file, folder.path().join(format!("{index}.py"))).unwrap();
     }
-    let read = sources::check(folder.path(), None);
+    let read = sources::check(&Tree::read(folder.path()), None);
     eprintln!("{} sources, {} broken", read.files, read.broken);
     let mut group = c.benchmark_group("validate");
     group.sample_size(10).throughput(Throughput::Elements(read.files as u64));
-    group.bench_function("Python sources", |b| b.iter(|| sources::check(black_box(folder.path()), None)));
+    group.bench_function("Python sources", |b| b.iter(|| sources::check(&Tree::read(black_box(folder.path())), None)));
     group.finish();
 }
 

@@ -4,8 +4,6 @@
 //! [`Look::facts`] makes facts of it, and [`judge`] holds them against the rules of the policies. What can be put right
 //! stands beside what is wrong, as new file contents that [`crate::apply`] may write.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::apply::{ApplyError, FileChange, Root};
@@ -20,11 +18,11 @@ mod pipelines;
 pub mod python;
 pub mod sources;
 pub mod start;
-mod tree;
+pub mod tree;
 
 pub use configs::Configs;
 pub use judge::judge;
-pub use sources::Sources;
+pub use sources::{Left, Repaired, Sources};
 pub use tree::Tree;
 
 /// What is there.
@@ -64,9 +62,9 @@ pub fn look(
     let tree = Tree::read(root.path());
     Ok(Look {
         stack: target.map(|target| target.id.clone()),
-        sources: sources::check(root.path(), python),
+        sources: sources::check(&tree, python),
         configs: configs::look(root, target, &set.validation, &tree)?,
-        pipelines: pipelines::facts(root.path(), &tree),
+        pipelines: pipelines::facts(&tree),
         tree,
     })
 }
@@ -79,7 +77,8 @@ impl Look {
         let know = |facts: &mut Facts, name: &str, value: Value| {
             facts.know(format!("installation.{name}"), value, Origin::Installation);
         };
-        know(&mut facts, "files", self.tree.files.clone().into());
+        let names = self.tree.entries.iter().map(|entry| Value::from(entry.name.as_str()));
+        know(&mut facts, "files", names.collect());
         know(&mut facts, "sources", self.sources.files.into());
         know(&mut facts, "broken_sources", self.sources.broken_files().into());
         know(&mut facts, "unread_sources", self.sources.unread().into());
@@ -110,9 +109,19 @@ impl Look {
         facts
     }
 
-    /// The files that can be put right.
-    pub fn repairs(&self) -> Vec<Repair> {
-        self.configs.repairs.clone()
+    /// The files that can be put right, of the groups that are asked: sources of `syntax`, config files of `configuration`.
+    pub fn repairs(&self, is_asked: impl Fn(&str) -> bool) -> Vec<Repair> {
+        let sources = self.sources.repairs.iter().filter(|_| is_asked("syntax")).map(Repair::from);
+        let configs = self.configs.repairs.iter().filter(|_| is_asked("configuration")).cloned();
+        sources.chain(configs).collect()
+    }
+}
+
+impl From<&Repaired> for Repair {
+    fn from(repaired: &Repaired) -> Self {
+        let Repaired { file, before, repair } = repaired;
+        let change = FileChange { file: file.clone(), before: Some(before.clone()), after: repair.after.clone() };
+        Self { change, says: repair.edits.iter().map(|edit| edit.says.clone()).collect() }
     }
 }
 
@@ -127,11 +136,4 @@ impl Sources {
     pub fn unread(&self) -> usize {
         self.findings.iter().filter(|finding| finding.severity < Severity::Error).count()
     }
-}
-
-/// A path below a root, as people write it: with `/`.
-fn below(root: &Path, path: &Path) -> String {
-    let below = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
 }

@@ -172,7 +172,7 @@ fn a_broken_installation_is_named_line_by_line() {
 #[test]
 fn a_fix_is_shown_then_made_then_taken_back_byte_for_byte() {
     let project = example("wan22-ui-broken");
-    let files = ["config.json", "models/Wan2.2-TI2V-5B-Diffusers/vae/config.json"];
+    let files = ["config.json", "models/Wan2.2-TI2V-5B-Diffusers/vae/config.json", "main.py", "ui.py", "utils.py"];
     let bytes = || files.map(|file| project.read(&format!("app/{file}")));
     let before = bytes();
     let facts = repository(SEED);
@@ -183,7 +183,7 @@ fn a_fix_is_shown_then_made_then_taken_back_byte_for_byte() {
         let repairs = report["repairs"].as_array().unwrap().iter();
         repairs.map(|repair| repair["file"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert!(files.iter().all(|file| repaired(&shown).contains(&(*file).to_owned())), "{shown}");
+    assert!(files[..4].iter().all(|file| repaired(&shown).contains(&(*file).to_owned())), "{shown}");
     let fixed = validate(&project, &["--facts", &facts, "--fix"], 3);
     assert_eq!(repaired(&fixed), repaired(&shown));
     assert!(fixed["repairs"].as_array().unwrap().iter().all(|repair| repair["written"] == true), "{fixed}");
@@ -191,6 +191,9 @@ fn a_fix_is_shown_then_made_then_taken_back_byte_for_byte() {
     assert!(after[0].contains("\"vae_tile_size\": 512") && !after[1].contains("clip_output"));
     // What is left is what nobody can guess; doing it again changes nothing.
     assert_eq!(result(&fixed, "vae-configuration"), "pass");
+    assert!(after[2].contains("def main() -> None:") && after[3].contains("str(len(body)))"));
+    assert_eq!((&after[4], fixed["left"][0]["file"].as_str()), (&before[4], Some("utils.py")));
+    assert!(fixed["left"][0]["steps"].as_array().unwrap().len() > 1, "{fixed}");
     assert_eq!(validate(&project, &["--facts", &facts, "--fix"], 3)["repairs"], json!([]));
     project.run(&["rollback", "--root", "app"]).expect(0);
     assert_eq!(bytes(), before);
@@ -210,6 +213,50 @@ fn a_fix_leaves_the_question_of_the_last_apply_on_record() {
     let project = example("wan22-ui-broken");
     validate(&project, &["--facts", &facts, "--fix"], 3);
     project.run(&["verify", "--root", "app"]).expect(1).says("nothing was applied");
+}
+
+#[test]
+fn only_the_groups_that_are_asked_are_put_right() {
+    let project = example("wan22-ui-broken");
+    let before = project.read("app/config.json");
+    let fixed = validate(&project, &["--fix", "--only", "syntax"], 3);
+    assert_eq!(fixed["repairs"].as_array().unwrap().len(), 2, "{fixed}");
+    assert_eq!(project.read("app/config.json"), before);
+}
+
+#[test]
+fn a_start_is_measured_and_one_that_fails_says_why() {
+    let project = example("wan22-ui");
+    let start = |command: &str, code: i32| {
+        let asked = ["--only", "initialisation", "--start", command, "--ready", "Running on"];
+        validate(&project, &asked, code)
+    };
+    let started = start("python3 -B main.py --port 0", 0);
+    assert_eq!(results(&started), ["starts: pass", "starts-in-time: pass"]);
+    let figure = &started["groups"][0]["rules"][1]["figure"];
+    assert!((0.01..30.0).contains(&figure["value"].as_f64().unwrap()), "{figure}");
+    let failed = start("python3 -B main.py --prot 0", 3);
+    assert_eq!(results(&failed), ["starts: fail", "starts-in-time: not-measured"]);
+    assert!(said(&failed)[0].contains("unrecognized arguments: --prot"), "{failed}");
+}
+
+#[test]
+fn parts_of_a_model_that_do_not_belong_together_are_named() {
+    let project = example("wan22-ui");
+    let model = "app/models/Wan2.2-TI2V-5B-Diffusers";
+    project.edit(&format!("{model}/transformer/config.json"), "\"out_channels\": 48", "\"out_channels\": 16");
+    project.edit(&format!("{model}/transformer/config.json"), "\"text_dim\": 4096", "\"text_dim\": 1024");
+    fs::remove_dir_all(project.path(&format!("{model}/tokenizer"))).unwrap();
+    let report = configuration(&project, 3);
+    for (rule, wanted) in [
+        ("parts-are-there", "fail"),
+        ("parts-are-of-their-class", "pass"),
+        ("latent-channels-agree", "fail"),
+        ("input-channels-agree", "pass"),
+        ("text-widths-agree", "fail"),
+    ] {
+        assert_eq!(result(&report, rule), wanted, "{rule}");
+    }
 }
 
 #[test]

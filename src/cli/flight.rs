@@ -38,6 +38,7 @@ impl Command {
         let (root, then): (Option<&Path>, &str) = match self {
             Self::Apply(command) => (Some(command.writes()?), ""),
             Self::Rollback(command) => (Some(command.root()), ""),
+            Self::Validate(command) => command.changes()?,
             Self::Test(command) if command.accepts() => {
                 (None, "each snapshot is whole: run it again to take the rest, or restore them from version control")
             }

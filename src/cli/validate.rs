@@ -27,7 +27,7 @@ use crate::policy::rule::VerdictFormula;
 use crate::report::dossier::{Dossier, ReportFile};
 use crate::report::human::validation;
 use crate::report::json::{self, PlanReport};
-use crate::report::validation::{GroupRecord, RepairRecord, SCHEMA, ValidateReport, VerdictRecord};
+use crate::report::validation::{GroupRecord, LeftRecord, RepairRecord, SCHEMA, ValidateReport, VerdictRecord};
 use crate::report::{diff, findings};
 use crate::scaffold::machine::summary;
 use crate::validate::start::{self, Ready, StartError};
@@ -127,7 +127,7 @@ impl Validate {
         let mut found: Vec<Finding> = in_flight.map(recovered).into_iter().collect();
         let mut look = self.look(root, &mut answer)?;
         let started = self.start()?;
-        let repairs = if self.fix { look.repairs() } else { Vec::new() };
+        let repairs = if self.fix { look.repairs(|group| self.is_asked(group)) } else { Vec::new() };
         let mut written = Vec::new();
         if !self.dry_run && !repairs.is_empty() {
             let applied = commit(root, &repairs)?;
@@ -165,6 +165,15 @@ impl Validate {
             probe::installation(&self.root.installation()?, &mut answer.facts);
         }
         Ok(look)
+    }
+
+    /// The installation that it changes, or else what a start that is cut off leaves; `None` where it only looks.
+    pub fn changes(&self) -> Option<(Option<&Path>, &'static str)> {
+        match (self.fix && !self.dry_run, &self.start.start) {
+            (true, _) => Some((Some(self.root.path()), "")),
+            (false, Some(_)) => Some((None, "the stack that it started may still run: see to that, then run it again")),
+            (false, None) => None,
+        }
     }
 
     // Starts the stack, where that is asked.
@@ -249,6 +258,7 @@ impl Validate {
             groups: titles.map(|(name, title)| GroupRecord::new(name, title, &verdict.judged)).collect(),
             findings: found.iter().map(FindingRecord::from).collect(),
             repairs: repairs.iter().map(|repair| record(repair, written)).collect(),
+            left: look.sources.left.iter().map(LeftRecord::from).collect(),
         })
     }
 
@@ -262,6 +272,9 @@ impl Validate {
             text += &diff::coloured(&repair.diff, paint);
             repair.repairs.iter().for_each(|says| text += &format!("  {}: {says}\n", repair.file));
             text.push('\n');
+        }
+        if self.fix {
+            text += &validation::left(report, paint);
         }
         text += &validation::render(report, paint);
         text += &match (report.repairs.is_empty(), self.fix) {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::diag::{At, FindingRecord};
 use crate::facts::units::Unit;
 use crate::policy::rule::VerdictFormula;
+use crate::validate::Left;
 use crate::validate::judge::{Counts, Figure, Judged, Outcome, Verdict};
 
 /// Name and version of the format.
@@ -34,6 +35,8 @@ pub struct ValidateReport {
     pub findings: Vec<FindingRecord>,
     /// The files that can be put right, or were.
     pub repairs: Vec<RepairRecord>,
+    /// Broken sources that are not, and what a person does about each.
+    pub left: Vec<LeftRecord>,
 }
 
 /// Whether an installation is ready.
@@ -172,6 +175,16 @@ pub struct RepairRecord {
     pub written: bool,
 }
 
+/// A broken source that is not put right.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeftRecord {
+    /// The file, relative to the root.
+    pub file: String,
+    /// What a person does about its first error, in order.
+    pub steps: Vec<String>,
+}
+
 impl VerdictRecord {
     /// A verdict, with the formulas that gave it.
     pub fn new(verdict: &Verdict<'_>, formula: &VerdictFormula) -> Self {
@@ -185,6 +198,12 @@ impl VerdictRecord {
             ready_formula: formula.ready.text().trim().to_owned(),
             at: formula.span.at(),
         }
+    }
+}
+
+impl From<&Left> for LeftRecord {
+    fn from(left: &Left) -> Self {
+        Self { file: left.file.clone(), steps: left.steps.clone() }
     }
 }
 

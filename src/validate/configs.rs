@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Repair, Tree};
+use super::Repair;
+use super::tree::{Entry, Tree};
 use crate::apply::{self, ApplyError, FileChange, Root};
 use crate::diag::{Finding, Severity};
 use crate::policy::Validation;
@@ -62,7 +63,7 @@ pub fn look(root: &Root, target: Option<&Target>, validation: &Validation, tree:
     }
     for rule in &validation.rules {
         if let Test::Files(test) = &rule.test {
-            let matched = configs.matched(root.path(), test, tree);
+            let matched = configs.matched(test, tree);
             configs.by_rule.insert(rule.id.clone(), matched);
         }
     }
@@ -99,10 +100,10 @@ impl Configs {
         self.findings.iter().any(is_of_it)
     }
 
-    fn matched(&mut self, root: &Path, test: &FilesTest, tree: &Tree) -> Matched {
+    fn matched(&mut self, test: &FilesTest, tree: &Tree) -> Matched {
         let mut matched = Matched::default();
-        for file in tree.files.iter().filter(|file| !file.ends_with('/') && test.pattern.is_match(file)) {
-            let bytes = match read(&root.join(file)) {
+        for Entry { name: file, path } in tree.files().filter(|file| test.pattern.is_match(&file.name)) {
+            let bytes = match read(path) {
                 Ok(bytes) => bytes,
                 Err(error) => {
                     self.findings.push(Finding::warning("config-unread", format!("`{file}` cannot be read: {error}")));

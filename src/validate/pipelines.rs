@@ -1,11 +1,11 @@
 //! The pipelines of an installation in the layout of diffusers: what each `model_index.json` names, and whether it is there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::Tree;
 use super::configs::read;
+use super::tree::{Entry, Tree};
 use crate::facts::{Facts, Origin};
 
 const INDEX: &str = "model_index.json";
@@ -23,15 +23,15 @@ const NUMBERS: [(&str, &str, &str); 7] = [
 ];
 
 /// `installation.pipelines[]`: one for each index that can be read.
-pub fn facts(root: &Path, tree: &Tree) -> Facts {
+pub fn facts(tree: &Tree) -> Facts {
     let mut facts = Facts::new("no index names it");
     let mut count = 0;
-    for file in &tree.files {
-        let Some(folder) = file.strip_suffix(INDEX).filter(|folder| folder.is_empty() || folder.ends_with('/')) else {
+    for Entry { name, path } in tree.files() {
+        let Some(folder) = name.strip_suffix(INDEX).filter(|folder| folder.is_empty() || folder.ends_with('/')) else {
             continue;
         };
-        let Some(index) = object(root, file) else { continue };
-        record(&mut facts, count, &Pipeline { root, tree, folder, index });
+        let Some(index) = object(path) else { continue };
+        record(&mut facts, count, &Pipeline { tree, folder, place: path.with_file_name(""), index });
         count += 1;
     }
     facts.know("installation.pipelines", count, Origin::Installation);
@@ -39,10 +39,11 @@ pub fn facts(root: &Path, tree: &Tree) -> Facts {
 }
 
 struct Pipeline<'a> {
-    root: &'a Path,
     tree: &'a Tree,
     // With its last `/`; empty at the root.
     folder: &'a str,
+    // The same on this machine.
+    place: PathBuf,
     index: Map<String, Value>,
 }
 
@@ -56,14 +57,13 @@ impl Pipeline<'_> {
     }
 
     fn is_there(&self, part: &str) -> bool {
-        let folder = format!("{}{part}/", self.folder);
-        self.tree.files.binary_search(&folder).is_ok()
+        self.tree.has(&format!("{}{part}/", self.folder))
     }
 
     // What configures a part; `None` where it has no such file, as a tokenizer.
     fn config(&self, part: &str) -> Option<Map<String, Value>> {
         let names = ["config.json", "scheduler_config.json"];
-        names.iter().find_map(|name| object(self.root, &format!("{}{part}/{name}", self.folder)))
+        names.iter().find_map(|name| object(&self.place.join(part).join(name)))
     }
 
     // Whether the config of a part says that it is of another class.
@@ -97,8 +97,8 @@ fn record(facts: &mut Facts, place: usize, pipeline: &Pipeline<'_>) {
     }
 }
 
-fn object(root: &Path, file: &str) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(&read(&root.join(file)).ok()?).ok()? {
+fn object(path: &Path) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(&read(path).ok()?).ok()? {
         Value::Object(object) => Some(object),
         _ => None,
     }

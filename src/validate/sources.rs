@@ -2,16 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 
 use rayon::prelude::*;
-use walkdir::{DirEntry, WalkDir};
 
 use super::python::repair::{Repair, repair};
 use super::python::{self, SyntaxError};
+use super::tree::{Entry, Tree};
 use crate::diag::{Finding, Source, Span};
-use crate::facts::probe::checkpoints::find::{is_environment, is_skipped};
 
 /// Larger files are not read: nobody wrote them by hand.
 const MAX_FILE: u64 = 4 << 20;
@@ -21,9 +20,6 @@ const LARGE: u64 = 256 << 10;
 
 /// Most threads that read.
 const MAX_THREADS: usize = 8;
-
-/// Most files that are read.
-const MAX_FILES: usize = 100_000;
 
 // The first error of a file, if any, and its repair, or what to do in its place; or why it was not read.
 type Checked = Result<Option<(Finding, Result<Repaired, Left>)>, Finding>;
@@ -63,54 +59,34 @@ pub struct Repaired {
     pub repair: Repair,
 }
 
-/// Reads every `.py` file below a folder, as the Python of a version would; `None` is the newest that is known.
-///
-/// Packages that are installed in an environment of their own, caches and hidden folders are passed by, and links are not
-/// followed.
-pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
-    let mut sources = Sources::default();
-    let mut files = Vec::new();
-    for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(is_looked_into) {
-        match entry {
-            Ok(entry) if entry.file_type().is_file() && is_python(entry.path()) => files.push(entry.into_path()),
-            Ok(_) => {}
-            Err(error) => {
-                let path = error.path().map_or_else(|| root.to_owned(), Path::to_owned);
-                sources.findings.push(unread(&shown(root, &path), &error));
-            }
-        }
-        if files.len() >= MAX_FILES {
-            let message = format!("only the first {MAX_FILES} Python sources of `{}` were read", root.display());
-            sources
-                .findings
-                .push(Finding::warning("python-unread", message).help("name a folder inside it with --root"));
-            break;
-        }
-    }
-    let check = |path: &PathBuf| -> Checked {
-        let name = shown(root, path);
-        let bytes = read(path).map_err(|error| unread(&name, &error))?;
-        let checked = python::check(&bytes, version).map_err(|why| unread(&name, &why))?;
+/// Reads every `.py` file of an installation, as the Python of a version would; `None` is the newest that is known.
+pub fn check(tree: &Tree, version: Option<(u8, u8)>) -> Sources {
+    let unlisted = tree.unread.iter().map(|(name, why)| unread(name, why));
+    let mut sources = Sources { findings: unlisted.collect(), ..Sources::default() };
+    let files: Vec<&Entry> = tree.files().filter(|file| is_python(&file.path)).collect();
+    let check = |Entry { name, path }: &Entry| -> Checked {
+        let bytes = read(path).map_err(|error| unread(name, &error))?;
+        let checked = python::check(&bytes, version).map_err(|why| unread(name, &why))?;
         Ok(checked.error.map(|error| {
             // A name that is not Unicode is shown with other characters, so nobody could find the file by it.
             let repair = path.to_str().and_then(|_| repair(&bytes, version));
             let steps = if repair.is_none() { python::steps(&error, &checked.text) } else { Vec::new() };
-            let finding = broken(&name, checked.text, error, repair.as_ref());
+            let finding = broken(name, checked.text, error, repair.as_ref());
             let became = match repair {
-                Some(repair) => Ok(Repaired { file: name, before: bytes, repair }),
-                None => Err(Left { file: name, steps }),
+                Some(repair) => Ok(Repaired { file: name.clone(), before: bytes, repair }),
+                None => Err(Left { file: name.clone(), steps }),
             };
             (finding, became)
         }))
     };
-    let is_large = |path: &PathBuf| path.metadata().is_ok_and(|found| found.len() > LARGE);
+    let is_large = |file: &Entry| file.path.metadata().is_ok_and(|found| found.len() > LARGE);
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(python::STACK).build();
     let checked: Vec<Checked> = match pool {
         Ok(pool) => pool.install(|| {
             let small: Vec<Option<Checked>> =
-                files.par_iter().map(|path| (!is_large(path)).then(|| check(path))).collect();
-            files.iter().zip(small).map(|(path, checked)| checked.unwrap_or_else(|| check(path))).collect()
+                files.par_iter().map(|file| (!is_large(file)).then(|| check(file))).collect();
+            files.iter().zip(small).map(|(file, checked)| checked.unwrap_or_else(|| check(file))).collect()
         }),
         Err(error) => vec![Err(unread(".", &error))],
     };
@@ -132,20 +108,8 @@ pub fn check(root: &Path, version: Option<(u8, u8)>) -> Sources {
     sources
 }
 
-pub(super) fn is_looked_into(entry: &DirEntry) -> bool {
-    let is_others = || is_skipped(&entry.file_name().to_string_lossy()) || is_environment(entry.path());
-    entry.depth() == 0 || !entry.file_type().is_dir() || !is_others()
-}
-
 fn is_python(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("py"))
-}
-
-// As people write it: below the root, with `/`.
-fn shown(root: &Path, path: &Path) -> String {
-    let below = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -180,7 +144,7 @@ mod tests {
         {
             std::fs::write(root.path().join(name), text).unwrap();
         }
-        let sources = check(root.path(), Some((3, 11)));
+        let sources = check(&Tree::read(root.path()), Some((3, 11)));
         assert_eq!((sources.files, sources.broken), (3, 2));
         let helps: Vec<_> = sources.findings.iter().map(|finding| finding.help.as_deref().unwrap()).collect();
         assert_eq!(

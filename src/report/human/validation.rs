@@ -3,7 +3,7 @@
 use super::{count, wrap};
 use crate::facts::units::{Unit, show};
 use crate::report::paint::Paint;
-use crate::report::validation::{FigureOrigin, FigureRecord, RuleRecord, RuleResult, ValidateReport};
+use crate::report::validation::{FigureOrigin, FigureRecord, LeftRecord, RuleRecord, RuleResult, ValidateReport};
 
 /// Columns of a message before it goes on below.
 const WIDTH: usize = 90;
@@ -20,6 +20,15 @@ pub fn render(report: &ValidateReport, paint: Paint) -> String {
     }
     text += &verdict(report, paint);
     text
+}
+
+/// What a person does about the sources that are not put right.
+pub fn left(report: &ValidateReport, paint: Paint) -> String {
+    let one = |left: &LeftRecord| {
+        let steps = left.steps.iter().enumerate().map(|(i, step)| format!("  {}. {}\n", i + 1, wrap(step, WIDTH, 5)));
+        format!("{}\n{}\n", paint.bold(&format!("{} is left to you", left.file)), steps.collect::<String>())
+    };
+    report.left.iter().map(one).collect()
 }
 
 fn rule(record: &RuleRecord, widest: usize, paint: Paint) -> String {
