@@ -148,7 +148,8 @@ impl Color {
 /// Runs one command line, the program's name first, and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    if let Some(printed) = nvml::apart::answer(&arguments, out) {
+    let asked = nvml::apart::answer(&arguments, out).or_else(|| nvml::sample::answer(&arguments, out));
+    if let Some(printed) = asked {
         return if printed.is_ok() { Exit::Fine } else { Exit::Failed };
     }
     let cli = match Cli::try_parse_from(&arguments) {

@@ -180,3 +180,38 @@ fn a_library_that_is_none_is_no_driver() {
     let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(facts["unknown"]["driver"].as_str().unwrap().contains("its library is not there"));
 }
+
+/// What `validate --only monitoring` says with these boards.
+fn monitoring(boards: &str) -> Value {
+    let root = tempfile::tempdir().unwrap();
+    let output = program()
+        .args(["validate", "--only", "monitoring", "--format", "json", "--no-site", "--root"])
+        .arg(root.path())
+        .arg("--nvml-library")
+        .arg(nvml_fake())
+        .env("NVML_FAKE", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/nvml").join(boards))
+        .env_remove("CUDA_VISIBLE_DEVICES")
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["groups"][0]["rules"][0].clone()
+}
+
+#[test]
+fn what_watching_costs_is_measured_where_a_driver_answers() {
+    let measured = monitoring("one.yaml");
+    assert_eq!(
+        (&measured["result"], &measured["figure"]["origin"]),
+        (&json!("pass"), &json!("measured")),
+        "{measured}"
+    );
+    let share = measured["figure"]["value"].as_f64().unwrap();
+    assert!((0.000_000_1..0.05).contains(&share), "{share}");
+    // Without a card there is nothing to watch, and a guess is none.
+    let none = monitoring("none.yaml");
+    assert_eq!(
+        (&none["result"], &none["figure"]["origin"]),
+        (&json!("not-measured"), &json!("not-measured")),
+        "{none}"
+    );
+}

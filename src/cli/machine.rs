@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use std::{env, fs};
 
 use clap::Args;
@@ -14,6 +15,7 @@ use super::error::CliError;
 use super::options::{InstallationOptions, PolicyOptions};
 use crate::diag::Source;
 use crate::facts::file::{self, FactsFile};
+use crate::facts::probe::nvml::sample;
 use crate::facts::probe::{self, Seen, Sources};
 use crate::facts::vocabulary::{FACTS, FactType};
 use crate::facts::{Facts, Origin, cards};
@@ -100,6 +102,18 @@ impl MachineOptions {
         // The probes wait for the system while the table is read.
         let (cards, facts) = both(|| policies.table("gpus"), || self.gather(root));
         Ok((facts?, cards?))
+    }
+
+    /// How long one look of a monitor at a GPU of this machine takes.
+    ///
+    /// # Errors
+    /// Why nobody can tell.
+    pub fn sample(&self, gpu: usize) -> Result<Duration, String> {
+        if !self.is_live() {
+            return Err("the machine is a saved one".to_owned());
+        }
+        let program = env::current_exe().map_err(|error| error.to_string())?;
+        sample::sample(&program, self.nvml_library.as_deref(), gpu)
     }
 
     /// The facts of this machine, after what the probes saw was written to a folder.

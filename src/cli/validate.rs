@@ -137,6 +137,9 @@ impl Validate {
             answer.facts = machine;
             look = self.look(root, &mut answer)?;
         }
+        if self.is_asked("monitoring") {
+            self.sample(&mut answer.facts);
+        }
         if let Some(started) = &started {
             found.extend(started.record(&mut answer.facts));
         }
@@ -190,6 +193,16 @@ impl Validate {
         match result {
             Err(StartError::Cancelled) => Err(CliError::failed(StartError::Cancelled.to_string())),
             result => Ok(Some(Started(result))),
+        }
+    }
+
+    // Measures what a look of a monitor costs.
+    fn sample(&self, facts: &mut Facts) {
+        let fact = "installation.sample_time";
+        let Some(gpu) = facts.gpu_index().filter(|_| facts.value(fact).is_none()) else { return };
+        match self.ask.machine.sample(gpu) {
+            Ok(took) => facts.know(fact, took.as_secs_f64(), Origin::Installation),
+            Err(why) => facts.unknown(fact, why),
         }
     }
 

@@ -19,6 +19,7 @@ pub mod answers;
 pub mod apart;
 mod ask;
 mod choose;
+pub mod sample;
 
 pub use self::answers::Answers;
 pub use self::choose::Visible;

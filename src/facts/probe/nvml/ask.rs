@@ -67,7 +67,7 @@ fn ask_driver(library: Option<&Path>, tell: &Sender<Heard>) {
     say(Box::new(move |answers| answers.cuda_driver_version = cuda));
 }
 
-fn load(library: Option<&Path>) -> Result<Nvml, NvmlError> {
+pub(super) fn load(library: Option<&Path>) -> Result<Nvml, NvmlError> {
     if let Some(library) = library {
         return Nvml::builder().lib_path(library.as_os_str()).init();
     }
