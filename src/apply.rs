@@ -11,6 +11,7 @@
 //! history/0001/entry.json  one directory for each apply, a stack; the old bytes beside it as 0.before, 1.before, …
 //! journal.json             only while an apply or rollback is in flight
 //! rollback/                only while a rollback is in flight: the bytes it replaces
+//! measured.json            what was measured here ([`crate::measured`]); no apply changes it
 //! ```
 //!
 //! # The journal
@@ -40,6 +41,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -256,6 +258,29 @@ pub fn applied(root: &Root) -> Result<Option<AppliedRecord>, ApplyError> {
         }
         record => Ok(record),
     }
+}
+
+/// A record that another module keeps in the state directory, such as `measured.json`; `None` when there is none.
+///
+/// # Errors
+/// When the file cannot be read or does not hold such a record.
+pub fn record<T: DeserializeOwned>(root: &Root, name: &str) -> Result<Option<T>, ApplyError> {
+    root.state(name)?.map_or(Ok(None), |place| disk::read_json(&place))
+}
+
+/// Changes that record, which is always the old or the new one on the disk. What cannot be read is left as it is.
+///
+/// # Errors
+/// As [`record`]; [`ApplyError::Locked`]; or what writing ran into.
+pub fn change_record<T: DeserializeOwned + Serialize>(
+    root: &Root,
+    name: &str,
+    change: impl FnOnce(Option<T>) -> Result<T, ApplyError>,
+) -> Result<(), ApplyError> {
+    let _lock = Lock::take(root)?;
+    let changed = change(record(root, name)?)?;
+    let place = root.state(name)?.ok_or_else(|| ApplyError::NoDirectory { path: root.state_dir().path.join(name) })?;
+    disk::write_json(&place, &changed)
 }
 
 /// The applies that can be taken back, the newest first.

@@ -26,6 +26,7 @@ mod history;
 mod impact;
 mod inputs;
 mod installation;
+mod load;
 mod machine;
 mod man;
 mod new;
@@ -73,6 +74,7 @@ First steps:
   wan22-policy apply --root DIR --dry-run    what would change in the installation in DIR
   wan22-policy apply --root DIR              change it
   wan22-policy rollback --root DIR           take that back, byte for byte
+  wan22-policy load --model DIR              bring a model into the page cache before a run
   wan22-policy validate --root DIR           whether Python can read its sources
   wan22-policy doctor --bundle               one file with what a bug report needs, without secrets
 
@@ -94,6 +96,7 @@ enum Command {
     Plan(plan::Plan),
     Explain(explain::Explain),
     Fit(fit::Fit),
+    Load(load::Load),
     Apply(apply::Apply),
     Verify(verify::Verify),
     Validate(validate::Validate),
@@ -204,6 +207,7 @@ impl Command {
             Self::Plan(command) => command.run(screen),
             Self::Explain(command) => command.run(screen),
             Self::Fit(command) => command.run(screen),
+            Self::Load(command) => command.run(screen),
             Self::Apply(command) => command.run(screen),
             Self::Verify(command) => command.run(screen),
             Self::Rollback(command) => command.run(screen),
@@ -227,6 +231,7 @@ impl Command {
             Self::Plan(command) => command.output.is_json(),
             Self::Explain(command) => command.output.is_json(),
             Self::Fit(command) => command.output.is_json(),
+            Self::Load(command) => command.output.is_json(),
             Self::Apply(command) => command.output.is_json(),
             Self::Verify(command) => command.output.is_json(),
             Self::Rollback(command) => command.output.is_json(),

@@ -40,6 +40,8 @@ pub enum Origin {
     Checkpoint,
     /// The files of an installation, and what was measured of it.
     Installation,
+    /// Measured by this program, and kept in the installation.
+    Measured,
     /// A table in the policies (compute capability by PCI device id, say).
     Table,
     /// A facts file, where it names no finer origin.
@@ -59,6 +61,7 @@ impl fmt::Display for Origin {
             Self::Installed => "installed",
             Self::Checkpoint => "checkpoint",
             Self::Installation => "installation",
+            Self::Measured => "measured",
             Self::Table => "table",
             Self::File => "file",
             Self::User => "user",

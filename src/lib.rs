@@ -13,12 +13,14 @@
 //! | [`impact`] | two `PolicySet`s and machines → what differs, on which machines | no |
 //! | [`scaffold`] | `Facts` and a `Plan` → the machine file or policy file that an author begins with | no |
 //! | [`fit`] | a `PolicySet`, `Facts` and a stack → the memory of each phase, and what would make it fit | no |
+//! | [`load`] | the files of a checkpoint set → what of them is in the page cache, and how fast the disk gave it | reads model files |
 //! | [`target`] | a `Plan` and the text of a config file → the new text | no |
 //! | [`apply`] | new texts → files on disk, or back | writes, here only |
 //! | [`doctor`] | texts about a machine and an installation → one archive for a bug report | no |
 //! | [`report`] | any of these → text or JSON | no |
 //!
 //! [`log`] writes down what each run did, [`redaction`] takes secrets and names out of texts that are shown to others.
+//! [`measured`] keeps what was measured in an installation, and [`facts`] reads it back.
 //! [`diag`] carries what there is to say, [`yaml`] keeps the place of every key and value, [`settings`] declares what
 //! can be set. [`schema`] and [`docs`] write down what the tables say. [`cli`] parses arguments and prints.
 //!
@@ -52,6 +54,8 @@ pub mod fit;
 pub mod impact;
 pub mod lint;
 pub mod log;
+pub mod load;
+pub mod measured;
 pub mod plan;
 pub mod policy;
 pub mod redaction;

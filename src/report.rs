@@ -11,6 +11,7 @@ pub mod findings;
 pub mod fit;
 pub mod human;
 pub mod json;
+pub mod load;
 pub mod markdown;
 pub mod paint;
 pub mod sarif;

@@ -13,6 +13,7 @@ use crate::report::doctor::DoctorReport;
 use crate::report::explain::ExplainReport;
 use crate::report::fit::FitReport;
 use crate::report::json::{ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport};
+use crate::report::load::LoadReport;
 use crate::report::validation::ValidateReport;
 use crate::settings;
 
@@ -44,6 +45,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "fit", what: "what `fit` prints", generate: Some(schema::<FitReport>) },
     Format { name: "history", what: "what `history` prints", generate: Some(schema::<HistoryReport>) },
     Format { name: "impact", what: "what `impact` prints", generate: Some(schema::<ImpactReport>) },
+    Format { name: "load", what: "what `load` prints", generate: Some(schema::<LoadReport>) },
     Format { name: "plan", what: "what `plan` prints", generate: Some(schema::<PlanReport>) },
     Format { name: "policy", what: "a policy file", generate: Some(policy::schema) },
     Format { name: "settings", what: "the settings of a plan, and what each decides", generate: None },

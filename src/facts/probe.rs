@@ -20,6 +20,7 @@ pub mod disk;
 pub mod files;
 pub mod kernel;
 mod layout;
+mod measured;
 mod mounts;
 pub mod nvidia_smi;
 pub mod nvml;
@@ -87,6 +88,11 @@ pub fn gather(sources: &Sources) -> Result<Facts, Finding> {
         select_gpu(&mut facts, index)?;
     }
     Ok(facts)
+}
+
+/// `ram.*` of this machine alone.
+pub fn memory() -> Facts {
+    os::join(kernel::read(&files::Files::here(), None), os::ask())
 }
 
 /// The facts as they are saved: without what tells whose machine it is.

@@ -129,6 +129,7 @@ const TABLE: &[Origin] = &[Origin::Table];
 const INSTALLED: &[Origin] = &[Origin::Installed];
 const CHECKPOINT: &[Origin] = &[Origin::Checkpoint];
 const INSTALLATION: &[Origin] = &[Origin::Installation];
+const MEASURED: &[Origin] = &[Origin::Measured];
 const ASKED: &[Origin] = &[Origin::User];
 const OF_THE_MODEL: &[Origin] = &[Origin::User, Origin::Table];
 const NOBODY: &[Origin] = &[];
@@ -211,6 +212,7 @@ pub const FACTS: &[FactSpec] = &[
     fact("disk.free", Int, BYTES, Volatile, SYSTEM, "Free space where the models lie.", "no installation is named, or its file system does not answer"),
     fact("disk.total", Int, BYTES, Stable, SYSTEM, "Size of the file system where the models lie.", "no installation is named, or its file system does not answer"),
     fact("disk.kind", Text, None, Stable, SYSTEM, "Kind of that disk: `nvme`, `ssd`, `hdd`, or `network` for one behind a protocol, such as Windows' disks in WSL.", "the disk is virtual, or made of disks of several kinds"),
+    fact("disk.read_rate", Int, BYTES_PER_SECOND, Stable, MEASURED, "Rate at which `wan22-policy load` last read a checkpoint set of this installation from the disk, with several readers.", "nothing was loaded, or too little of it came from the disk to tell"),
     fact("software.environment", Text, None, Stable, INSTALLED, "Where the stack's Python has its packages: a `venv`, a `conda` environment, an `embedded` Python, or a `system` one of its own.", "no environment is found, or several are alike"),
     fact("software.python", Text, None, Stable, INSTALLED, "Version of Python; `3.12` where no file says more.", "no environment is found, or it does not name its Python"),
     fact("software.torch", Text, None, Stable, INSTALLED, "Version of PyTorch.", "it is not installed, or two versions are"),

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod fit;
 pub mod history;
 pub mod impact;
+pub mod load;
 pub mod plan;
 pub mod validation;
 pub mod verdicts;

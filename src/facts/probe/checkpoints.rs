@@ -19,7 +19,7 @@ pub mod safetensors;
 pub mod sets;
 mod shard;
 
-use self::find::Kind;
+use self::find::{Kind, Links};
 use self::header::{Fault, Header};
 use self::sets::Model;
 use crate::diag::Finding;
@@ -42,7 +42,7 @@ const PEEK: u64 = 64;
 pub fn probe(root: &Path) -> Facts {
     let until = Instant::now() + PATIENCE;
     let mut facts = Facts::new("no probe reports it");
-    let found = match find::search(root, until) {
+    let found = match find::search(root, Links::Inside, until) {
         Ok(found) => found,
         Err(why) => {
             facts.unknown("models", why);
@@ -95,7 +95,8 @@ pub fn read(mut file: impl Read + Seek, kind: Kind, length: u64) -> Result<Heade
     }
 }
 
-fn finding(file: &str, fault: &Fault) -> Option<Finding> {
+/// What is said about a file with a fault; `None` where it is none of a model.
+pub fn finding(file: &str, fault: &Fault) -> Option<Finding> {
     let message = format!("`{file}` {fault}");
     Some(match fault {
         Fault::Incomplete(_) => Finding::warning("checkpoint-incomplete", message)
@@ -109,7 +110,8 @@ fn finding(file: &str, fault: &Fault) -> Option<Finding> {
     })
 }
 
-fn record(facts: &mut Facts, place: usize, model: Model) {
+/// Records a checkpoint as `models[place]`.
+pub fn record(facts: &mut Facts, place: usize, model: Model) {
     let name = |fact: &str| format!("models[{place}].{fact}");
     let origin = Origin::Checkpoint;
     facts.know(name("file"), model.file, origin);

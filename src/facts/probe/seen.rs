@@ -17,7 +17,8 @@ use super::files::Files;
 use super::layout::Layout;
 use super::topology::Hwloc;
 use super::{
-    Installation, Sources, checkpoints, contradictions, disk, kernel, nvml, os, private, sanity, software, topology,
+    Installation, Sources, checkpoints, contradictions, disk, kernel, measured, nvml, os, private, sanity, software,
+    topology,
 };
 use crate::diag::{Finding, Source};
 use crate::facts::file;
@@ -76,7 +77,11 @@ impl Seen {
             let models = models.clone();
             move || checkpoints::probe(&models)
         });
-        let disk = start(move || disk::probe(&models));
+        let disk = start(move || {
+            let mut facts = disk::probe(&models);
+            facts.fill(measured::probe(&models));
+            facts
+        });
 
         let system = system.wait();
         let (mut kernel, sysinfo) = system.unwrap_or_else(|why| (silent("the system", &why, &[]), Facts::new(why)));

@@ -94,16 +94,25 @@ pub fn is_environment(folder: &Path) -> bool {
     ENVIRONMENTS.iter().any(|name| folder.join(name).exists())
 }
 
+/// Which links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Those that stay in the folder.
+    Inside,
+    /// All, as a stack follows them: the snapshots in the cache of Hugging Face are links to files beside their folder.
+    Anywhere,
+}
+
 /// Searches a folder until a moment.
 ///
 /// # Errors
 /// Why the folder cannot be searched at all.
-pub fn search(root: &Path, until: Instant) -> Result<Found, String> {
+pub fn search(root: &Path, links: Links, until: Instant) -> Result<Found, String> {
     let cannot = |error: std::io::Error| format!("the folder cannot be searched: {error}");
     let root = dunce::canonicalize(root).map_err(cannot)?;
     fs::read_dir(&root).map_err(cannot)?;
-    let mut search =
-        Search { found: Found::default(), seen: BTreeSet::from([root.clone()]), queue: VecDeque::new(), root };
+    let seen = BTreeSet::from([root.clone()]);
+    let mut search = Search { found: Found::default(), seen, queue: VecDeque::new(), root, links };
     search.found.root = search.root.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     search.queue.push_back((search.root.clone(), String::new(), 0));
     let mut entries = 0;
@@ -135,6 +144,7 @@ pub fn search(root: &Path, until: Instant) -> Result<Found, String> {
 
 struct Search {
     root: PathBuf,
+    links: Links,
     found: Found,
     // Folders without links on the way to them.
     seen: BTreeSet<PathBuf>,
@@ -155,7 +165,7 @@ impl Search {
         let mut path = folder.join(entry.file_name());
         if file_type.is_symlink() {
             match dunce::canonicalize(&path) {
-                Ok(real) if real.starts_with(&self.root) => path = real,
+                Ok(real) if self.links == Links::Anywhere || real.starts_with(&self.root) => path = real,
                 Ok(real) => {
                     if kind.is_some() || real.is_dir() && !is_skipped(&own) {
                         self.pass(shown, "is a link that leads out of the installation");

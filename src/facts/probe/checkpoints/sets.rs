@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::find::{Candidate, Found, Kind, beside};
@@ -25,6 +25,8 @@ pub type Said = (String, Fault);
 pub struct Model {
     /// The file, or the index or the common name of its shards, from the root.
     pub file: String,
+    /// Where its shards lie that are there, in the order of their numbers or of the index.
+    pub shards: Vec<PathBuf>,
     /// What it is.
     pub part: Part,
     /// Types of its weights, that of most bytes first; or why they are not known.
@@ -52,6 +54,7 @@ struct Reading<'a> {
 // One checkpoint while its files are read.
 struct Set<'a> {
     file: String,
+    shards: Vec<PathBuf>,
     folder: &'a str,
     tensors: Vec<Tensor>,
     /// Bytes of their names.
@@ -65,7 +68,7 @@ struct Set<'a> {
 impl<'a> Set<'a> {
     fn new(file: String, folder: &'a str) -> Self {
         let (is_named, is_whole, is_complete) = (true, true, Some(true));
-        Self { file, folder, tensors: Vec::new(), names: 0, is_named, is_whole, is_complete }
+        Self { file, folder, shards: Vec::new(), tensors: Vec::new(), names: 0, is_named, is_whole, is_complete }
     }
 
     fn bytes(&self) -> u64 {
@@ -91,7 +94,7 @@ impl<'a> Set<'a> {
         let part = self.part(found)?;
         let part = Part { parameters: part.parameters.and_then(whole), ..part };
         let (dtypes, bytes) = (dtypes(&self.tensors), whole(self.bytes()));
-        Some(Model { part, dtypes, bytes, is_complete: self.is_complete, file: self.file })
+        Some(Model { part, dtypes, bytes, is_complete: self.is_complete, file: self.file, shards: self.shards })
     }
 
     fn lacks(&mut self) {
@@ -180,6 +183,7 @@ impl<'a> Reading<'a> {
 
     // Adds the tensors of a file to its set, and says where they stand there; `None` when its header cannot be read.
     fn header(&mut self, file: &Candidate, set: &mut Set<'_>) -> Option<Range<usize>> {
+        set.shards.push(file.path.clone());
         let read = self.open(file).and_then(|(opened, length)| {
             let header = super::read(opened, file.kind, length)?;
             let names: u64 = header.tensors.iter().map(|tensor| tensor.name.len() as u64).sum();
