@@ -541,6 +541,7 @@ fn rolled_back(journal: &Journal, recovered: Option<Recovered>, is_locked: bool)
     RolledBack { entries: journal.entries.clone(), restored, removed, recovered, is_locked }
 }
 
-fn now() -> String {
+/// This second, RFC 3339 in UTC, as records have it.
+pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -123,6 +123,14 @@ pub fn damage(error: &ApplyError) -> Option<Finding> {
     is_its_own.then(|| Finding::warning("measured-damaged", error.to_string()).help(help))
 }
 
+/// What is said where a measurement could not be put on record.
+pub fn unwritten(error: &ApplyError) -> Finding {
+    damage(error).unwrap_or_else(|| {
+        let message = format!("what was measured is not on record: {error}");
+        Finding::warning("measured-unwritten", message).help("name an installation that you may write to with --root")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::apply::{ApplyError, FileChange, Root};
 use crate::diag::Severity;
 use crate::facts::{Facts, Origin};
+use crate::measured::{self, Measured};
 use crate::policy::PolicySet;
 use crate::target::Target;
 
@@ -38,6 +39,8 @@ pub struct Look {
     pub configs: Configs,
     // `installation.pipelines[]`.
     pipelines: Facts,
+    // What was measured of it before; a file that cannot be read is said with the other facts.
+    measured: Measured,
 }
 
 /// A file that can be put right.
@@ -65,6 +68,7 @@ pub fn look(
         sources: sources::check(&tree, python),
         configs: configs::look(root, target, &set.validation, &tree)?,
         pipelines: pipelines::facts(&tree),
+        measured: measured::read(root).ok().flatten().unwrap_or_default(),
         tree,
     })
 }
@@ -93,6 +97,17 @@ impl Look {
             ("video_vram", "nobody has measured it"),
         ] {
             facts.unknown(format!("installation.{name}"), reason);
+        }
+        let mut measured = |name: &str, seconds: f64, time: &str| {
+            facts.know(format!("installation.{name}_time"), seconds, Origin::Measured);
+            facts.know(format!("installation.{name}_date"), time, Origin::Measured);
+        };
+        // What lay in the page cache says nothing of a load from the disk.
+        if let Some(load) = self.measured.load.as_ref().filter(|load| load.tells_the_rate()) {
+            measured("load", load.seconds, &load.time);
+        }
+        if let Some(start) = &self.measured.start {
+            measured("start", start.seconds, &start.time);
         }
         match &self.stack {
             Some(stack) => {

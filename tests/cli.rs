@@ -134,7 +134,7 @@ fn every_command_has_its_help() {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(commands.len(), 17, "{commands:?}");
+    assert_eq!(commands.len(), 18, "{commands:?}");
     insta::assert_snapshot!("help", help(&["--help"]));
     for command in commands {
         insta::assert_snapshot!(format!("help-{command}"), help(&[command, "--help"]));
@@ -484,6 +484,6 @@ fn completions_and_manual_pages_are_generated() {
     }
     assert!(world.run("man", &[]).expect(0).out.contains("wan22\\-policy"));
     world.run("man", &["--dir", "../man"]).expect(0);
-    assert_eq!(fs::read_dir(world.path("man")).unwrap().count(), 20);
+    assert_eq!(fs::read_dir(world.path("man")).unwrap().count(), 21);
     assert_eq!(world.run("schema", &["facts"]).expect(0).out, schema::find("facts").unwrap().text());
 }

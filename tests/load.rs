@@ -18,6 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::program::program;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proptest::test_runner::{RngAlgorithm, TestRng};
@@ -77,7 +78,7 @@ impl Installation {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+        let mut command = program();
         command.args(["load", "--no-site", "--root"]).arg(self.0.path()).args(arguments).current_dir(self.0.path());
         command
     }
@@ -114,6 +115,11 @@ impl Installation {
 
 fn drop_from_cache(path: &Path) {
     fadvise(File::open(path).unwrap(), 0, None, Advice::DontNeed).unwrap();
+}
+
+/// Whether all of a file is cached, but for pages that the kernel of a busy machine took back: some 20 of 16,000 were seen.
+fn is_all(cached: u64, length: u64) -> bool {
+    cached >= length - length / 100
 }
 
 /// Bytes of a file in the page cache, as `fincore` of util-linux asks the kernel; `None`, with a word, where it is missing.
@@ -170,7 +176,7 @@ fn a_set_is_cached_once_and_its_rate_is_a_fact() {
     assert_eq!((second.get("recorded_in"), second.get("meets_goal")), (None, None));
     assert_eq!(installation.record().unwrap().load.unwrap(), record);
 
-    let mut facts = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+    let mut facts = program();
     let facts = facts.args(["facts", "--no-site", "--format", "json", "--root"]).arg(installation.0.path());
     let facts = common::printed("facts", &String::from_utf8(facts.output().unwrap().stdout).unwrap());
     assert_eq!(facts["facts"]["disk"]["read_rate"], json!(record.bytes_per_second));
@@ -218,7 +224,7 @@ fn a_load_that_was_cancelled_goes_on_where_it_ended() {
         assert!(again <= length - done, "{again} were read again, and {done} of {length} were there");
     }
     for path in paths {
-        assert!(cached(&path).is_none_or(|cached| cached >= fs::metadata(&path).unwrap().len()));
+        assert!(cached(&path).is_none_or(|cached| is_all(cached, fs::metadata(&path).unwrap().len())));
     }
 }
 
@@ -246,7 +252,7 @@ fn the_cache_holds_no_more_than_there_is_room_for() {
     let said = report["findings"][0]["message"].as_str().unwrap();
     assert!(said.contains("`b.safetensors`") && !said.contains("`a.safetensors`"), "{said}");
     if let (Some(first), Some(second)) = (cached(&paths[0]), cached(&paths[1])) {
-        assert!(first >= length, "{first} of {length}");
+        assert!(is_all(first, length), "{first} of {length}");
         // The kernel reads ahead of the last reader, 16 MiB at most here.
         assert!(second < 48 << 20, "{second}");
     }
@@ -365,7 +371,7 @@ fn links_are_followed_as_a_stack_does() {
 #[test]
 fn the_time_to_load_follows_the_rate_that_was_measured() {
     let load = |fact: &str| {
-        let mut fit = Command::new(env!("CARGO_BIN_EXE_wan22-policy"));
+        let mut fit = program();
         fit.args(["fit", "--no-site", "--format", "json", "--model", "ti2v-5b", "--size", "832x480", "--fact", fact]);
         fit.args(["--facts", &format!("{}/tests/machines/{}.yaml", env!("CARGO_MANIFEST_DIR"), common::REFERENCE)]);
         let output = fit.output().unwrap();

@@ -16,6 +16,7 @@ impl Command {
             Self::Plan(_) => "plan",
             Self::Explain(_) => "explain",
             Self::Fit(_) => "fit",
+            Self::Load(_) => "load",
             Self::Apply(_) => "apply",
             Self::Verify(_) => "verify",
             Self::Validate(_) => "validate",
@@ -39,6 +40,7 @@ impl Command {
             Self::Apply(command) => (Some(command.writes()?), ""),
             Self::Rollback(command) => (Some(command.root()), ""),
             Self::Validate(command) => command.changes()?,
+            Self::Load(_) => (None, "nothing is half done: the same command goes on with what is not cached yet"),
             Self::Test(command) if command.accepts() => {
                 (None, "each snapshot is whole: run it again to take the rest, or restore them from version control")
             }

@@ -15,7 +15,7 @@ use super::inputs::today;
 use super::machine::{MachineOptions, complete};
 use super::options::{InstallationOptions, OutputOptions, PolicyOptions, known_codes};
 use super::{Exit, Screen};
-use crate::apply::{ApplyError, Root};
+use crate::apply::{self as transaction, Root};
 use crate::diag::{self, Finding, FindingRecord};
 use crate::engine::Question;
 use crate::facts::units::{Unit, parse_quantity, show};
@@ -123,7 +123,7 @@ impl Load {
             report.meets_goal = (loaded.left_out() == 0).then_some(report.seconds < GOAL);
             match self.record(&loaded, readers) {
                 Ok(()) => report.recorded_in = installation.folder.map(|folder| folder.display().to_string()),
-                Err(error) => found.push(unrecorded(&error)),
+                Err(error) => found.push(measured::unwritten(&error)),
             }
         }
         report.findings = found.iter().map(FindingRecord::from).collect();
@@ -190,7 +190,7 @@ impl Load {
         Ok(facts)
     }
 
-    fn record(&self, loaded: &Loaded, readers: u16) -> Result<(), ApplyError> {
+    fn record(&self, loaded: &Loaded, readers: u16) -> Result<(), transaction::ApplyError> {
         let root = Root::open(self.root.path())?;
         let shown: Vec<String> = self.model.iter().map(|path| below(&root, path)).collect();
         let measurement = LoadMeasurement {
@@ -200,7 +200,7 @@ impl Load {
             seconds: loaded.elapsed.as_secs_f64(),
             bytes_per_second: loaded.rate().unwrap_or(0),
             readers,
-            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            time: transaction::now(),
         };
         measured::record(&root, |record| record.load = Some(measurement))
     }
@@ -275,13 +275,6 @@ fn uncached(loaded: &Loaded, is_asked: bool) -> Option<Finding> {
     let message = format!("of what was read {:.0} % is no longer in the page cache", (gone * 100.0).max(1.0));
     let help = "other programs have taken the RAM meanwhile; close them, and load again";
     Some(Finding::warning("checkpoint-uncached", message).help(help))
-}
-
-fn unrecorded(error: &ApplyError) -> Finding {
-    measured::damage(error).unwrap_or_else(|| {
-        let message = format!("the rate was not recorded: {error}");
-        Finding::warning("measured-unwritten", message).help("name an installation that you may write to with --root")
-    })
 }
 
 // Relative to the installation where it lies there.

@@ -23,6 +23,7 @@ use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::{Facts, Origin, probe};
 use crate::fit;
 use crate::log;
+use crate::measured::{self, StartMeasurement};
 use crate::policy::rule::VerdictFormula;
 use crate::report::dossier::{Dossier, ReportFile};
 use crate::report::human::validation;
@@ -141,7 +142,8 @@ impl Validate {
             self.sample(&mut answer.facts);
         }
         if let Some(started) = &started {
-            found.extend(started.record(&mut answer.facts));
+            found.extend(started.tell(&mut answer.facts));
+            found.extend(self.keep(root, started));
         }
         found.extend(self.findings(&answer, &look));
         let report = self.report(&answer, &look, &found, (&repairs, &written))?;
@@ -196,6 +198,14 @@ impl Validate {
         }
     }
 
+    // Keeps how long a start took, for the next validation; that it cannot be kept is a finding.
+    fn keep(&self, root: &Root, started: &Started) -> Option<Finding> {
+        let (Ok(took), Some(command)) = (&started.0, &self.start.start) else { return None };
+        let start =
+            StartMeasurement { command: command.clone(), seconds: took.as_secs_f64(), time: transaction::now() };
+        measured::record(root, |measured| measured.start = Some(start)).err().map(|error| measured::unwritten(&error))
+    }
+
     // Measures what a look of a monitor costs.
     fn sample(&self, facts: &mut Facts) {
         let fact = "installation.sample_time";
@@ -219,7 +229,7 @@ impl Validate {
             facts: &answer.facts,
             plan: PlanReport::new(&answer.plan, &answer.findings, targets),
             fit: stack.and_then(|stack| fit::fit(&answer.set, stack, &answer.facts, &question).ok()),
-            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            time: transaction::now(),
         })
     }
 
@@ -306,16 +316,19 @@ impl Validate {
 struct Started(Result<Duration, StartError>);
 
 impl Started {
-    // Records what was measured; why it was not is a finding.
-    fn record(&self, facts: &mut Facts) -> Option<Finding> {
+    // Tells what was measured; why it was not is a finding.
+    fn tell(&self, facts: &mut Facts) -> Option<Finding> {
         let fact = "installation.start_time";
         match &self.0 {
             Ok(took) => {
-                facts.know(fact, took.as_secs_f64(), Origin::Installation);
+                facts.know(fact, took.as_secs_f64(), Origin::Measured);
+                facts.know("installation.start_date", transaction::now(), Origin::Measured);
                 facts.know("installation.starts", true, Origin::Installation);
                 None
             }
             Err(error) => {
+                // An earlier time is that of a stack which did start.
+                facts.forget(fact);
                 facts.unknown(fact, error.to_string());
                 facts.know("installation.starts", false, Origin::Installation);
                 let said = error.said().join("\n");
