@@ -236,6 +236,15 @@ impl From<&Finding> for FindingRecord {
     }
 }
 
+impl FindingRecord {
+    /// What is wrong, where, and what to do about it, in one line.
+    pub fn advice(&self) -> String {
+        let at = self.at.as_ref().map_or_else(String::new, |at| format!("{at}: "));
+        let help = self.help.as_ref().map_or_else(String::new, |help| format!("; {help}"));
+        format!("{at}{}{help}", self.message)
+    }
+}
+
 /// Turns the errors of these codes into warnings: what `--allow CODE` asks for.
 pub fn allow(findings: &mut [Finding], codes: &[String]) {
     for finding in findings.iter_mut().filter(|finding| finding.severity == Severity::Error) {

@@ -15,6 +15,8 @@ use crate::facts::{Facts, Origin};
 use crate::policy::{PolicySet, RunTime, Stack};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 
+pub mod saving;
+
 /// Sizes that are tried where a video does not fit and the stack takes any, the largest first, px. All but the first suit the
 /// patches of every model.
 const SIZES: &[[i64; 2]] = &[[1280, 720], [1280, 704], [960, 544], [832, 480], [640, 352], [448, 256]];

@@ -1,5 +1,7 @@
 //! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
-//! ([`json`], [`fit`], [`validation`], [`doctor`]), Markdown ([`markdown`]), SARIF ([`sarif`]) or a picture ([`svg`]).
+//! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
+//! ([`json`], [`fit`], [`load`], [`doctor`], [`validation`], [`final_validation`], [`optimization`]), Markdown ([`markdown`]),
+//! SARIF ([`sarif`]), JUnit XML ([`junit`]) or a picture ([`svg`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
@@ -7,12 +9,16 @@ pub mod diff;
 pub mod doctor;
 pub mod dossier;
 pub mod explain;
+pub mod figure;
+pub mod final_validation;
 pub mod findings;
 pub mod fit;
 pub mod human;
 pub mod json;
+pub mod junit;
 pub mod load;
 pub mod markdown;
+pub mod optimization;
 pub mod paint;
 pub mod sarif;
 pub mod svg;

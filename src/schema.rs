@@ -6,14 +6,17 @@
 mod facts;
 mod policy;
 
-use schemars::{JsonSchema, schema_for};
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use crate::report::doctor::DoctorReport;
 use crate::report::explain::ExplainReport;
+use crate::report::final_validation::FinalValidationReport;
 use crate::report::fit::FitReport;
 use crate::report::json::{ApplyReport, FindingsReport, HistoryReport, ImpactReport, PlanReport, TestReport};
 use crate::report::load::LoadReport;
+use crate::report::optimization::OptimizationReport;
 use crate::report::validation::ValidateReport;
 use crate::settings;
 
@@ -38,6 +41,11 @@ pub const FORMATS: &[Format] = &[
     Format { name: "explain", what: "what `explain` prints", generate: Some(schema::<ExplainReport>) },
     Format { name: "facts", what: "a facts file, and what `facts` prints", generate: Some(facts::schema) },
     Format {
+        name: "final-system-validation",
+        what: "`final_system_validation_report.json` of `validate --report`",
+        generate: Some(written::<FinalValidationReport>),
+    },
+    Format {
         name: "findings",
         what: "what `check` prints, and every command that is refused early",
         generate: Some(schema::<FindingsReport>),
@@ -46,6 +54,11 @@ pub const FORMATS: &[Format] = &[
     Format { name: "history", what: "what `history` prints", generate: Some(schema::<HistoryReport>) },
     Format { name: "impact", what: "what `impact` prints", generate: Some(schema::<ImpactReport>) },
     Format { name: "load", what: "what `load` prints", generate: Some(schema::<LoadReport>) },
+    Format {
+        name: "performance-optimization",
+        what: "`performance_optimization_report.json` of `validate --report`",
+        generate: Some(written::<OptimizationReport>),
+    },
     Format { name: "plan", what: "what `plan` prints", generate: Some(schema::<PlanReport>) },
     Format { name: "policy", what: "a policy file", generate: Some(policy::schema) },
     Format { name: "settings", what: "the settings of a plan, and what each decides", generate: None },
@@ -73,9 +86,19 @@ impl Format {
     }
 }
 
-// What the schema is stands before what it holds.
 fn schema<T: JsonSchema>() -> Value {
-    let Value::Object(mut generated) = schema_for!(T).to_value() else { return Value::Null };
+    generated::<T>(SchemaSettings::draft2020_12())
+}
+
+// Of a format that leaves no key out: what is unknown is null.
+fn written<T: JsonSchema>() -> Value {
+    generated::<T>(SchemaSettings::draft2020_12().for_serialize())
+}
+
+// What the schema is stands before what it holds.
+fn generated<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let schema = settings.into_generator().into_root_schema_for::<T>();
+    let Value::Object(mut generated) = schema.to_value() else { return Value::Null };
     let mut schema = Map::new();
     for key in ["$schema", "title", "description"] {
         schema.extend(generated.shift_remove(key).map(|value| (key.to_owned(), value)));

@@ -22,6 +22,7 @@ use crate::diag::{Finding, FindingRecord, did_you_mean};
 use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::{Facts, Origin, probe};
 use crate::fit;
+use crate::fit::saving::{Asked, Savings};
 use crate::log;
 use crate::measured::{self, StartMeasurement};
 use crate::policy::rule::VerdictFormula;
@@ -148,7 +149,8 @@ impl Validate {
         found.extend(self.findings(&answer, &look));
         let report = self.report(&answer, &look, &found, (&repairs, &written))?;
         if let Some(folder) = &self.report {
-            write_reports(folder, &self.dossier(&answer, &report)?)?;
+            let shown = self.with_repairs(&report, &look);
+            write_reports(folder, &self.dossier(&answer, &shown)?)?;
         }
         log::found(&found);
         if self.output.is_json() {
@@ -216,6 +218,15 @@ impl Validate {
         }
     }
 
+    // The reports also show what can be put right where that is not asked.
+    fn with_repairs(&self, report: &ValidateReport, look: &Look) -> ValidateReport {
+        let mut report = report.clone();
+        if !self.fix {
+            report.repairs = look.repairs().iter().map(|repair| record(repair, &[])).collect();
+        }
+        report
+    }
+
     // Everything that the reports show.
     fn dossier<'a>(&self, answer: &'a Answer, validation: &'a ValidateReport) -> Result<Dossier<'a>, CliError> {
         let installation = Installation::find(self.root.path(), self.target.as_deref(), &answer.set)?;
@@ -223,12 +234,20 @@ impl Validate {
         let targets = installation.map(|found| found.records(&edits)).unwrap_or_default();
         let question = answer.question();
         let stack = answer.set.stacks.iter().find(|stack| stack.id == STACK);
+        let plan = PlanReport::new(&answer.plan, &answer.findings, targets);
+        let fit = stack.and_then(|stack| fit::fit(&answer.set, stack, &answer.facts, &question).ok());
+        let savings = stack.zip(fit.as_ref()).map(|(stack, fit)| {
+            let (set, facts) = (&answer.set, &answer.facts);
+            let asked = Asked { set, stack, facts, question: &question, plan: &answer.plan, answer: fit };
+            Savings::of(asked, plan.targets.iter().flat_map(|target| &target.changes))
+        });
         Ok(Dossier {
             validation,
             machine: summary(&answer.facts),
             facts: &answer.facts,
-            plan: PlanReport::new(&answer.plan, &answer.findings, targets),
-            fit: stack.and_then(|stack| fit::fit(&answer.set, stack, &answer.facts, &question).ok()),
+            plan,
+            fit,
+            savings: savings.unwrap_or_default(),
             time: transaction::now(),
         })
     }

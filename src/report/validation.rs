@@ -1,9 +1,11 @@
 //! What `validate` prints with `--format json`, and its reports are made of.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::diag::{At, FindingRecord};
+use crate::diag::{At, FindingRecord, Severity};
 use crate::facts::units::Unit;
 use crate::policy::rule::VerdictFormula;
 use crate::validate::Left;
@@ -106,6 +108,9 @@ pub struct RuleRecord {
     /// The figure that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figure: Option<FigureRecord>,
+    /// The files that it is about, relative to the root; absent where it is about none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Why it is asked.
     pub why: String,
     /// Where its numbers come from.
@@ -185,6 +190,90 @@ pub struct LeftRecord {
     pub steps: Vec<String>,
 }
 
+/// Groups of rules, and how the codes begin of the findings that are about them.
+const ABOUT: [(&str, &[&str]); 3] =
+    [("configuration", &["config-", "stack-unknown"]), ("initialisation", &["start-"]), ("syntax", &["python-"])];
+
+impl ValidateReport {
+    /// The rules, each with its group, in the order in which they are shown.
+    pub fn rules(&self) -> impl Iterator<Item = (&GroupRecord, &RuleRecord)> {
+        self.groups.iter().flat_map(|group| group.rules.iter().map(move |rule| (group, rule)))
+    }
+
+    /// What was found wrong that a rule of the group does not pass for. Of the files that a rule names they are its own; a
+    /// rule that names none has those of its group that are no other rule's.
+    pub fn findings_of(&self, group: &GroupRecord, rule: &RuleRecord) -> Vec<&FindingRecord> {
+        if rule.result != RuleResult::Fail {
+            return Vec::new();
+        }
+        let about = ABOUT.iter().find(|(name, _)| *name == group.group).map_or(&[][..], |(_, codes)| codes);
+        let is_about = |finding: &&FindingRecord| about.iter().any(|code| finding.code.starts_with(code));
+        let names = |rule: &RuleRecord, finding: &FindingRecord| {
+            finding.at.as_ref().is_some_and(|at| rule.files.contains(&at.file))
+        };
+        let is_own = |finding: &&FindingRecord| match rule.files.is_empty() {
+            false => names(rule, finding),
+            true => !group.rules.iter().any(|other| names(other, finding)),
+        };
+        self.findings.iter().filter(is_about).filter(is_own).collect()
+    }
+
+    /// What to do, a sentence each: about the rules that do not pass, then about what was found.
+    pub fn advice(&self) -> Vec<String> {
+        let of_rules = self.rules().filter_map(|(_, rule)| rule.advice());
+        let of_findings = self.findings.iter().filter(|finding| finding.severity > Severity::Note);
+        let mut advice: Vec<String> = of_rules.chain(of_findings.map(FindingRecord::advice)).collect();
+        let mut seen = BTreeSet::new();
+        advice.retain(|one| seen.insert(one.clone()));
+        advice
+    }
+}
+
+impl RuleRecord {
+    /// What to do about it; `None` when it passes.
+    pub fn advice(&self) -> Option<String> {
+        if self.result == RuleResult::Pass {
+            return None;
+        }
+        let says = [Some(self.message.as_str()).filter(|message| !message.is_empty()), self.help.as_deref()];
+        let says: Vec<&str> = says.into_iter().flatten().collect();
+        Some(match says.is_empty() {
+            true => self.rule.clone(),
+            false => format!("{}: {}", self.rule, says.join("; ")),
+        })
+    }
+}
+
+impl CountsRecord {
+    /// All of them.
+    pub fn total(self) -> usize {
+        self.passed + self.failed + self.not_measured
+    }
+}
+
+impl RuleResult {
+    /// The words that people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::NotMeasured => "not measured",
+        }
+    }
+}
+
+impl FigureOrigin {
+    /// The words that people read.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Predicted => "predicted",
+            Self::Published => "published",
+            Self::NotMeasured => "not measured",
+        }
+    }
+}
+
 impl VerdictRecord {
     /// A verdict, with the formulas that gave it.
     pub fn new(verdict: &Verdict<'_>, formula: &VerdictFormula) -> Self {
@@ -238,6 +327,7 @@ impl From<&Judged<'_>> for RuleRecord {
             message: judged.says.clone(),
             help: judged.help.clone(),
             figure: judged.figure.as_ref().map(FigureRecord::from),
+            files: judged.files.clone(),
             why: rule.why.clone(),
             source: rule.source.clone(),
             at: rule.span.at(),

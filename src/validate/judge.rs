@@ -51,6 +51,8 @@ pub struct Judged<'a> {
     pub help: Option<String>,
     /// Its figure; `None` where it has none.
     pub figure: Option<Figure>,
+    /// The files that it is about, relative to the root; empty where it is about none.
+    pub files: Vec<String>,
 }
 
 /// How many rules there are of each outcome.
@@ -179,7 +181,8 @@ impl Bench<'_> {
             Outcome::NotMeasured => matches!(rule.test, Test::Metric(_)),
         };
         let help = if is_helped { render(&rule.help) } else { None };
-        Some(Judged { rule, outcome, says: says.unwrap_or(own), help, figure })
+        let files = self.configs.by_rule.get(&rule.id).map(|matched| matched.files.clone()).unwrap_or_default();
+        Some(Judged { rule, outcome, says: says.unwrap_or(own), help, figure, files })
     }
 
     fn answer(&self, rule: &Rule) -> Option<Answer> {

@@ -49,13 +49,10 @@ fn rule(record: &RuleRecord, widest: usize, paint: Paint) -> String {
     text
 }
 
-// The figure, what passes, and what it is expected to be where nobody measured it.
-fn figure(figure: &FigureRecord) -> String {
-    let shown = |value: Option<f64>| value.map(|value| rounded(value, figure.unit));
-    let bound = |word: &str, value: Option<f64>| shown(value).map(|value| format!("{word} {value}"));
-    let bounds = [bound("at least", figure.at_least), bound("at most", figure.at_most)];
-    let wanted = bounds.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let value = shown(figure.value);
+/// The figure, what passes, and what it is expected to be where nobody measured it. Empty without all three.
+pub fn figure(figure: &FigureRecord) -> String {
+    let wanted = bounds(figure);
+    let value = figure.value.map(|value| rounded(value, figure.unit));
     let (measured, predicted) = match figure.origin {
         FigureOrigin::Measured => (value, None),
         FigureOrigin::Predicted | FigureOrigin::Published => {
@@ -67,8 +64,15 @@ fn figure(figure: &FigureRecord) -> String {
     [measured, wanted, predicted].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-// A figure as precise as people read it.
-fn rounded(value: f64, unit: Option<Unit>) -> String {
+/// What is wanted of a figure: `at least 1 GiB, at most 4 GiB`.
+pub fn bounds(figure: &FigureRecord) -> String {
+    let bound = |word: &str, value: Option<f64>| value.map(|value| format!("{word} {}", rounded(value, figure.unit)));
+    let bounds = [bound("at least", figure.at_least), bound("at most", figure.at_most)];
+    bounds.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// A figure as precise as people read it.
+pub fn rounded(value: f64, unit: Option<Unit>) -> String {
     match unit {
         Some(Unit::Seconds) if value >= 120.0 => format!("{} min", (value / 6.0).round() / 10.0),
         Some(Unit::Seconds) if value >= 10.0 => format!("{} s", value.round()),
@@ -77,7 +81,8 @@ fn rounded(value: f64, unit: Option<Unit>) -> String {
     }
 }
 
-fn verdict(report: &ValidateReport, paint: Paint) -> String {
+/// Whether the installation is ready, and of how many rules.
+pub fn verdict(report: &ValidateReport, paint: Paint) -> String {
     let verdict = &report.verdict;
     let rules = verdict.rules;
     let total = rules.passed + rules.failed + rules.not_measured;
