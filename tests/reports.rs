@@ -352,38 +352,26 @@ fn nothing_is_said_to_be_faster_and_memory_only_where_the_model_can_tell() {
 
 #[test]
 fn a_saving_is_the_difference_of_two_peaks_of_the_model() {
-    // So small a video stays on the card as a whole, and its decode is the peak, which the tile decides.
-    let workload = ["--workload", "ti2v-5b:832x480x49", "--set", "offload.dit=model", "--set", "vae.tile_size=512"];
+    // Where the weights are elsewhere the decode is the peak, which the tile decides.
+    let pins = ["offload.dit=block", "offload.text_encoder=cpu", "offload.vae=model", "vae.tiling=true"];
+    let pins: Vec<&str> = pins.iter().flat_map(|pin| ["--set", pin]).collect();
     let project = example("wan22-ui");
     let fit = |tile: &str| {
-        let set = format!("vae.tile_size={tile}");
+        let tile = format!("vae.tile_size={tile}");
         let machine = repository(&format!("tests/machines/{}.yaml", common::REFERENCE));
-        let asked = [
-            "fit",
-            "--no-site",
-            "--format",
-            "json",
-            "--facts",
-            &machine,
-            "--stack",
-            "diffusers",
-            "--model",
-            "ti2v-5b",
-            "--size",
-            "832x480x49",
-        ];
-        let pins = ["offload.dit=model", "offload.text_encoder=release", "offload.vae=model", "vae.tiling=true", &set];
-        let pins = pins.iter().flat_map(|pin| ["--set", pin]);
-        let asked: Vec<&str> = asked.iter().copied().chain(pins).collect();
-        project.run(&asked).json("fit")["fit"][0]["device_peak_bytes"].as_f64().unwrap()
+        let asked = ["fit", "--no-site", "--format", "json", "--facts", &machine, "--stack", "diffusers"];
+        let video = ["--model", "ti2v-5b", "--size", "832x480x49", "--set", &tile];
+        let answer = project.run(&[&asked[..], &video, &pins].concat()).json("fit");
+        answer["fit"][0]["device_peak_bytes"].as_f64().unwrap()
     };
-    let report = reports(&project, &workload).json(OPTIMIZATION);
+    let workload = ["--workload", "ti2v-5b:832x480x49", "--set", "vae.tile_size=512"];
+    let report = reports(&project, &[&workload[..], &pins].concat()).json(OPTIMIZATION);
     let results = report["optimization_phases"]["gpu"]["results"].as_array().unwrap();
     let tile = results.iter().find(|one| one["details"]["key"] == "optimization.vae_tile_size").unwrap();
     assert_eq!((&tile["original_value"], &tile["optimized_value"]), (&json!(256), &json!(512)), "{tile}");
     let want = (fit("256") - fit("512")) / f64::from(1 << 20);
     let saved = tile["memory_savings_mb"]["value"].as_f64().unwrap();
-    assert!((saved - want).abs() < 1e-6, "{saved} MiB, and the two peaks differ by {want}");
+    assert!(want < -100.0 && (saved - want).abs() < 1e-6, "{saved} MiB, and the two peaks differ by {want}");
 }
 
 #[test]
@@ -690,7 +678,7 @@ fn hostile_names_break_no_format() {
     tables(page);
     // A fence shows what it holds as it is.
     let read: String = page.split("\n```").step_by(2).collect();
-    assert!(!read.contains("<script") && !read.contains("<!--") && !read.contains("<b>"), "{read}");
+    assert!(!read.replace(r"\\", "").replace(r"\<", "").contains('<'), "{read}");
     assert!(page.contains("<b>|`]]>") && read.contains(r"\<b\>\|\`"), "{page}");
     assert_eq!(page.matches("\n# ").count(), 0, "{page}");
     assert!(page.chars().all(|c| c == '\n' || !c.is_control()) && !page.contains('\u{202e}'), "{page}");
