@@ -27,7 +27,7 @@ use crate::log;
 use crate::measured::{self, StartMeasurement};
 use crate::policy::rule::VerdictFormula;
 use crate::report::dossier::{Dossier, ReportFile};
-use crate::report::human::validation;
+use crate::report::human::{self, validation};
 use crate::report::json::{self, PlanReport};
 use crate::report::validation::{GroupRecord, LeftRecord, RepairRecord, SCHEMA, ValidateReport, VerdictRecord};
 use crate::report::{diff, findings};
@@ -129,9 +129,9 @@ impl Validate {
         let mut found: Vec<Finding> = in_flight.map(recovered).into_iter().collect();
         let mut look = self.look(root, &mut answer)?;
         let started = self.start()?;
-        let repairs = if self.fix { look.repairs(|group| self.is_asked(group)) } else { Vec::new() };
+        let repairs = look.repairs(|group| self.is_asked(group));
         let mut written = Vec::new();
-        if !self.dry_run && !repairs.is_empty() {
+        if self.fix && !self.dry_run && !repairs.is_empty() {
             let applied = commit(root, &repairs)?;
             found.extend((!applied.is_locked).then(|| no_locks(root)));
             written = applied.files;
@@ -149,8 +149,7 @@ impl Validate {
         found.extend(self.findings(&answer, &look));
         let report = self.report(&answer, &look, &found, (&repairs, &written))?;
         if let Some(folder) = &self.report {
-            let shown = self.with_repairs(&report, &look);
-            write_reports(folder, &self.dossier(&answer, &shown)?)?;
+            write_reports(folder, &self.dossier(&answer, &report)?)?;
         }
         log::found(&found);
         if self.output.is_json() {
@@ -216,15 +215,6 @@ impl Validate {
             Ok(took) => facts.know(fact, took.as_secs_f64(), Origin::Installation),
             Err(why) => facts.unknown(fact, why),
         }
-    }
-
-    // The reports also show what can be put right where that is not asked.
-    fn with_repairs(&self, report: &ValidateReport, look: &Look) -> ValidateReport {
-        let mut report = report.clone();
-        if !self.fix {
-            report.repairs = look.repairs().iter().map(|repair| record(repair, &[])).collect();
-        }
-        report
     }
 
     // Everything that the reports show.
@@ -310,22 +300,20 @@ impl Validate {
         if !text.is_empty() {
             text.push('\n');
         }
-        for repair in &report.repairs {
-            text += &diff::coloured(&repair.diff, paint);
-            repair.repairs.iter().for_each(|says| text += &format!("  {}: {says}\n", repair.file));
-            text.push('\n');
-        }
         if self.fix {
-            text += &validation::left(report, paint);
+            text += &validation::repairs(report, paint);
         }
         text += &validation::render(report, paint);
+        let root = self.root.path().display();
         text += &match (report.repairs.is_empty(), self.fix) {
             (true, true) => "nothing that can be put right\n".to_owned(),
             (true, false) => String::new(),
-            (false, _) if self.dry_run => "a dry run: nothing was written\n".to_owned(),
-            (false, _) => {
-                format!("`wan22-policy rollback --root {}` takes the repairs back\n", self.root.path().display())
+            (false, false) => {
+                let files = human::count(report.repairs.len(), "file");
+                format!("`wan22-policy validate --root {root} --fix --dry-run` shows how {files} can be put right\n")
             }
+            (false, true) if self.dry_run => "a dry run: nothing was written\n".to_owned(),
+            (false, true) => format!("`wan22-policy rollback --root {root}` takes the repairs back\n"),
         };
         screen.print(&text)
     }
@@ -365,11 +353,22 @@ fn write_reports(folder: &Path, dossier: &Dossier<'_>) -> Result<(), CliError> {
     fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     for ReportFile { name, text } in dossier.files() {
         let path = folder.join(name);
-        let mut file = NamedTempFile::new_in(folder).map_err(|error| failed(&path, error))?;
+        let mut file = new_file(folder).map_err(|error| failed(&path, error))?;
         file.write_all(text.as_bytes()).map_err(|error| failed(&path, error))?;
         file.persist(&path).map_err(|error| failed(&path, error.error))?;
     }
     Ok(())
+}
+
+// As readable as any file of the user: a report is read by others.
+fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 fn formula(answer: &Answer) -> Result<&VerdictFormula, CliError> {

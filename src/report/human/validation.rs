@@ -2,8 +2,11 @@
 
 use super::{count, wrap};
 use crate::facts::units::{Unit, show};
+use crate::report::diff;
 use crate::report::paint::Paint;
-use crate::report::validation::{FigureOrigin, FigureRecord, LeftRecord, RuleRecord, RuleResult, ValidateReport};
+use crate::report::validation::{
+    FigureOrigin, FigureRecord, LeftRecord, RepairRecord, RuleRecord, RuleResult, ValidateReport,
+};
 
 /// Columns of a message before it goes on below.
 const WIDTH: usize = 90;
@@ -22,13 +25,17 @@ pub fn render(report: &ValidateReport, paint: Paint) -> String {
     text
 }
 
-/// What a person does about the sources that are not put right.
-pub fn left(report: &ValidateReport, paint: Paint) -> String {
-    let one = |left: &LeftRecord| {
+/// What is put right, file by file, and what a person does about the sources that are not.
+pub fn repairs(report: &ValidateReport, paint: Paint) -> String {
+    let repair = |repair: &RepairRecord| {
+        let says = repair.repairs.iter().map(|says| format!("  {}: {says}\n", repair.file));
+        format!("{}{}\n", diff::coloured(&repair.diff, paint), says.collect::<String>())
+    };
+    let left = |left: &LeftRecord| {
         let steps = left.steps.iter().enumerate().map(|(i, step)| format!("  {}. {}\n", i + 1, wrap(step, WIDTH, 5)));
         format!("{}\n{}\n", paint.bold(&format!("{} is left to you", left.file)), steps.collect::<String>())
     };
-    report.left.iter().map(one).collect()
+    report.repairs.iter().map(repair).chain(report.left.iter().map(left)).collect()
 }
 
 fn rule(record: &RuleRecord, widest: usize, paint: Paint) -> String {
