@@ -16,8 +16,9 @@
 //! | [`load`] | the files of a checkpoint set → what of them is in the page cache, and how fast the disk gave it | reads model files |
 //! | [`target`] | a `Plan` and the text of a config file → the new text | no |
 //! | [`apply`] | new texts → files on disk, or back | writes, here only |
+//! | [`validate`] | an installation → what is there, as facts and findings; with the rules of a `PolicySet` → a verdict | reads; [`validate::start`] runs the stack |
 //! | [`doctor`] | texts about a machine and an installation → one archive for a bug report | no |
-//! | [`report`] | any of these → text or JSON | no |
+//! | [`report`] | any of these → text, JSON, Markdown, XML or a page | no |
 //!
 //! [`log`] writes down what each run did, [`redaction`] takes secrets and names out of texts that are shown to others.
 //! [`measured`] keeps what was measured in an installation, and [`facts`] reads it back.
