@@ -1,7 +1,6 @@
 //! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
-//! Reports: plans, facts, findings and edits → text for people ([`human`], [`explain`], [`findings`], [`diff`]), JSON
 //! ([`json`], [`fit`], [`load`], [`doctor`], [`validation`], [`final_validation`], [`optimization`]), Markdown ([`markdown`]),
-//! SARIF ([`sarif`]), JUnit XML ([`junit`]) or a picture ([`svg`]).
+//! SARIF ([`sarif`]), JUnit XML ([`junit`]), a picture ([`svg`]) or a page for the browser ([`page`]).
 //!
 //! Everything here gives strings or serializable types; the caller prints.
 
@@ -19,6 +18,7 @@ pub mod junit;
 pub mod load;
 pub mod markdown;
 pub mod optimization;
+pub mod page;
 pub mod paint;
 pub mod sarif;
 pub mod svg;

@@ -48,6 +48,7 @@ impl Dossier<'_> {
             file("validation.json", json::text(self.validation)),
             file("junit.xml", junit::text(self)),
             file("report.md", markdown::validation::text(self)),
+            file("index.html", page::page(self)),
         ]
     }
 

@@ -142,8 +142,8 @@ fn word(fits: Fits) -> &'static str {
     }
 }
 
-// What is to be said below the line of an answer.
-fn remarks(answer: &Fit) -> impl Iterator<Item = String> {
+/// What is to be said beside an answer: what is short, what makes it fit, what is not so now.
+pub fn remarks(answer: &Fit) -> impl Iterator<Item = String> {
     let is_short_of_vram = answer.fits() != Fits::Yes && answer.binding() != "ram";
     let spill = "Windows moves what is too much into the RAM without an error, and the run slows to a crawl";
     let others = answer.taken_by_others();
@@ -199,8 +199,8 @@ fn advice(answer: &Fit) -> String {
     }
 }
 
-// `17–18 min`, and a word where it rests on no published run.
-fn time(time: &Time) -> String {
+/// How long a run takes: `17–18 min`, and a word where it rests on no published run.
+pub fn time(time: &Time) -> String {
     format!("{}{}", range(time.run), if time.is_published { "" } else { ", estimate" })
 }
 
