@@ -75,7 +75,8 @@ impl<'a> Bars<'a> {
         let phases = [0, 1, 2].map(|phase| answer.taken(phase));
         // A part has one colour in all phases.
         let names = phases.iter().flatten().map(|part| part.name.clone()).collect();
-        let longest = phases.iter().map(|parts| sum(parts)).max().unwrap_or_default().max(answer.budget).max(least).max(1);
+        let longest =
+            phases.iter().map(|parts| sum(parts)).max().unwrap_or_default().max(answer.budget).max(least).max(1);
         Self { answer, phases, longest, names }
     }
 
@@ -140,10 +141,11 @@ fn block(answer: &Fit) -> (Group, f64) {
         let total = bars.total(phase);
         let place = Place { x: left, y: top, width: WIDTH - 2.0 * MARGIN - NAMES - SUMS, height: BAR };
         let end = bars.end(total.max(answer.budget), place);
-        group = group
-            .add(text(name, MARGIN, top + BAR - 6.0))
-            .add(bars.bar(phase, place))
-            .add(text(&with_unit(total), end + 8.0, top + BAR - 6.0));
+        group = group.add(text(name, MARGIN, top + BAR - 6.0)).add(bars.bar(phase, place)).add(text(
+            &with_unit(total),
+            end + 8.0,
+            top + BAR - 6.0,
+        ));
         top += BAR + LINE;
         let mut x = left;
         for part in bars.parts(phase) {

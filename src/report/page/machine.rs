@@ -34,6 +34,8 @@ pub struct View {
 pub struct Node {
     /// `NUMA node 0`, or that nobody knows.
     pub name: String,
+    /// Whether it is one that the system knows, and does not stand for all that are unknown.
+    pub is_known: bool,
     /// Its memory in words.
     pub memory: String,
     /// Its CPUs.
@@ -92,7 +94,10 @@ impl View {
             nodes.push(whole(facts));
         }
         Self {
-            model: facts.value("cpu.model").and_then(Value::as_str).map_or_else(|| "processor unknown".to_owned(), squeezed),
+            model: facts
+                .value("cpu.model")
+                .and_then(Value::as_str)
+                .map_or_else(|| "processor unknown".to_owned(), squeezed),
             packages: facts.count("cpu.packages"),
             cores: cores(facts),
             ram: bytes(facts, "ram.total").map_or_else(|| "RAM unknown".to_owned(), |ram| format!("{ram} of RAM")),
@@ -128,16 +133,28 @@ impl View {
 
     /// Whether there is a CPU that may not be used.
     pub fn has_forbidden(&self) -> bool {
-        self.nodes.iter().flat_map(|node| &node.domains).flat_map(|domain| &domain.cpus).any(|cpu| !self.is_allowed(*cpu))
+        self.nodes
+            .iter()
+            .flat_map(|node| &node.domains)
+            .flat_map(|domain| &domain.cpus)
+            .any(|cpu| !self.is_allowed(*cpu))
+    }
+
+    /// Cores, CPUs and RAM in words.
+    pub fn size(&self) -> String {
+        format!("{}, {}", self.cores, self.ram)
+    }
+
+    /// Whether nobody knows which node lies in which package.
+    pub fn is_open(&self) -> bool {
+        self.packages.is_some_and(|packages| packages > 1) && self.nodes.len() > 1 && !self.nodes_are_packages()
     }
 
     /// What its packages are, in words.
     pub fn package(&self) -> String {
         match self.packages {
             Some(1) => format!("Package: {}", self.model),
-            Some(packages) if self.nodes_are_packages() => format!("{packages} packages: {}", self.model),
-            Some(packages) if self.nodes.len() == 1 => format!("{packages} packages: {}", self.model),
-            Some(packages) => format!("{packages} packages, which node in which is unknown: {}", self.model),
+            Some(packages) => format!("{packages} packages: {}", self.model),
             None => format!("Packages unknown: {}", self.model),
         }
     }
@@ -150,6 +167,7 @@ fn nodes(facts: &Facts) -> Vec<Node> {
         Node {
             name: number(facts, &fact("index"))
                 .map_or_else(|| "NUMA node of unknown number".to_owned(), |index| format!("NUMA node {index}")),
+            is_known: true,
             memory: bytes(facts, &fact("memory")).unwrap_or_else(|| "memory unknown".to_owned()),
             domains: domains(facts, &cpus),
             cpus,
@@ -169,6 +187,7 @@ fn whole(facts: &Facts) -> Node {
     cpus.dedup();
     Node {
         name: "NUMA nodes unknown".to_owned(),
+        is_known: false,
         memory: bytes(facts, "ram.total").unwrap_or_else(|| "memory unknown".to_owned()),
         domains: domains(facts, &cpus),
         cpus,
@@ -188,7 +207,8 @@ fn domains(facts: &Facts, cpus: &[i64]) -> Vec<Domain> {
             continue;
         }
         rest.retain(|cpu| !here.contains(cpu));
-        let size = bytes(facts, &format!("cpu.l3_domains[{index}].size")).unwrap_or_else(|| "of unknown size".to_owned());
+        let size =
+            bytes(facts, &format!("cpu.l3_domains[{index}].size")).unwrap_or_else(|| "of unknown size".to_owned());
         let shared = if here.len() < all.len() { ", shared" } else { "" };
         found.push(Domain { name: format!("L3 {size}{shared}"), cpus: here });
     }
@@ -212,9 +232,14 @@ impl Card {
             None => "VRAM unknown".to_owned(),
         };
         let slices = numbers(facts, &fact("mig.instances")).filter(|slices| is("mig.enabled") && !slices.is_empty());
-        let slices = slices.map(|slices| {
-            let sizes: Vec<String> = slices.iter().map(|size| show(&(*size).into(), Some(Unit::Bytes))).collect();
-            format!("MIG: {}", sizes.join(", "))
+        let slices = slices.map(|mut slices| {
+            slices.sort_unstable();
+            let size = |same: &[i64]| {
+                let size = same.first().map_or_else(String::new, |size| show(&(*size).into(), Some(Unit::Bytes)));
+                format!("{} × {size}", same.len())
+            };
+            let sizes: Vec<String> = slices.chunk_by(|one, next| one == next).map(size).collect();
+            format!("MIG {}", sizes.join(", "))
         });
         Self {
             index,
@@ -237,10 +262,7 @@ fn link(facts: &Facts, index: usize) -> String {
         let parts = [generation.map(|generation| format!("{generation}.0")), width.map(|width| format!("×{width}"))];
         parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
-    let (most, now) = (
-        link(fact("generation_max"), fact("width_max")),
-        link(fact("generation"), fact("width")),
-    );
+    let (most, now) = (link(fact("generation_max"), fact("width_max")), link(fact("generation"), fact("width")));
     match (most.as_str(), now.as_str()) {
         ("", "") => "PCIe unknown".to_owned(),
         ("", now) => format!("PCIe {now} now"),
@@ -266,13 +288,19 @@ fn cores(facts: &Facts) -> String {
         parts.push(format!("{} may be used", allowed.len()));
     }
     if let Some(quota) = facts.value("cpu.quota") {
-        parts.push(format!("time of {}", show(quota, Some(Unit::Count))));
+        parts.push(format!("time of {} granted", show(quota, Some(Unit::Count))));
     }
     parts.join(", ")
 }
 
-/// CPUs as ranges: `0–7, 64–71`.
+/// CPUs as ranges: `0–7, 64–71`, or `0–76 in steps of 4`.
 pub fn ranges(cpus: &[i64]) -> String {
+    if let [first, second, .., last] = cpus {
+        let step = second - first;
+        if step > 1 && cpus.len() > 2 && cpus.windows(2).all(|pair| pair[1] - pair[0] == step) {
+            return format!("{first}–{last} in steps of {step}");
+        }
+    }
     let runs: Vec<String> = runs(cpus)
         .iter()
         .map(|run| match run {
@@ -313,7 +341,8 @@ mod tests {
     #[test]
     fn cpus_are_shown_as_ranges() {
         assert_eq!(ranges(&[0, 1, 2, 7, 64, 65]), "0–2, 7, 64–65");
-        assert_eq!(ranges(&[]), "none");
+        assert_eq!(ranges(&[1, 3, 5, 7]), "1–7 in steps of 2");
+        assert_eq!((ranges(&[]).as_str(), ranges(&[4, 9]).as_str()), ("none", "4, 9"));
     }
 
     #[test]
@@ -333,7 +362,9 @@ mod tests {
         let said: Vec<Vec<String>> = view
             .nodes
             .iter()
-            .map(|node| node.domains.iter().map(|domain| format!("{}: {}", domain.name, ranges(&domain.cpus))).collect())
+            .map(|node| {
+                node.domains.iter().map(|domain| format!("{}: {}", domain.name, ranges(&domain.cpus))).collect()
+            })
             .collect();
         assert_eq!(said, [vec!["L3 8 MiB, shared: 1–2", "no L3: 0"], vec!["L3 8 MiB, shared: 3"]]);
         assert_eq!(view.nodes[1].name, "NUMA node 8");

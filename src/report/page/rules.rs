@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::text::{anchor, place, prose, sourced};
+use super::text::{anchor, broken, place, prose, sourced};
 use crate::report::human::validation::rounded;
 use crate::report::validation::{FigureOrigin, FigureRecord, RuleRecord, RuleResult, ValidateReport};
 
@@ -40,11 +40,11 @@ fn rule(record: &RuleRecord) -> Markup {
     html! {
         li id=(rule_anchor(record)) {
             (mark(record.result))
+            p.head {
+                strong { (broken(&record.rule, '-')) }
+                @if record.critical { " " span.tag { "critical" } }
+            }
             div {
-                p.head {
-                    strong { (record.rule) }
-                    @if record.critical { " " span.tag { "critical" } }
-                }
                 @if !record.message.is_empty() { p { (prose(&record.message)) } }
                 @if let Some(figure) = &record.figure { (self::figure(figure)) }
                 @if let Some(help) = &record.help { p.help { (prose(help)) } }
@@ -71,8 +71,8 @@ fn figure(figure: &FigureRecord) -> Markup {
         p.figure {
             @if let Some(value) = shown(figure.value) { b { (value) } " " }
             span.origin { (origin) }
-            @if let Some(bound) = shown(figure.at_least) { span.bound { " at least " (bound) } }
-            @if let Some(bound) = shown(figure.at_most) { span.bound { " at most " (bound) } }
+            @if let Some(bound) = shown(figure.at_least) { " " span.bound { "at least " (bound) } }
+            @if let Some(bound) = shown(figure.at_most) { " " span.bound { "at most " (bound) } }
         }
     }
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::text::{anchor, place, prose, sourced};
-use crate::diag::At;
+use super::text::{anchor, broken, path, prose, sourced};
 use crate::facts::units::show;
 use crate::plan::Origin;
 use crate::report::human::count;
@@ -41,7 +40,7 @@ pub fn settings(plan: &PlanReport) -> Markup {
         }
         table.settings {
             caption.hidden { "Settings, their values, what the files hold, and why" }
-            thead { tr { th scope="col" { "Setting" } th scope="col" { "Value" } th scope="col" { "In the files" } th scope="col" { "Why" } } }
+            thead { tr { th scope="col" { "Setting" } th scope="col" { "Value, and what the files hold" } th scope="col" { "Why" } } }
             tbody {
                 @for (name, setting) in &plan.settings {
                     (row(name, setting, held.get(name.as_str()).map_or(&[], Vec::as_slice)))
@@ -56,24 +55,12 @@ fn row(name: &str, setting: &SettingRecord, held: &[Held<'_>]) -> Markup {
     let keys: Vec<&Held<'_>> = held.iter().filter(|(_, change)| change.key.is_some()).collect();
     html! {
         tr id=(anchor("setting", name)) data-due[is_due] {
-            th scope="row" { code { (broken(name)) } }
-            td { b { (show(&setting.value, setting.unit)) } }
+            th scope="row" { code { (broken(name, '.')) } }
             td {
-                span.narrow { "In the files: " }
-                @if keys.is_empty() { span.faint { "no key" } }
+                b { (show(&setting.value, setting.unit)) }
                 @for (file, change) in keys { (key(file, change)) }
             }
             td { (why(setting)) }
-        }
-    }
-}
-
-// A name that may be broken behind each point.
-fn broken(name: &str) -> Markup {
-    html! {
-        @for (index, part) in name.split_inclusive('.').enumerate() {
-            @if index > 0 { wbr; }
-            (part)
         }
     }
 }
@@ -82,7 +69,7 @@ fn key(file: &str, change: &Change) -> Markup {
     let value = |value: &Value| html! { code { (value.to_string()) } };
     html! {
         div.key {
-            span.faint { (file) " " (broken(change.key.as_deref().unwrap_or_default())) }
+            span.faint { (file) ": " (broken(change.key.as_deref().unwrap_or_default(), '.')) }
             div {
                 @match (&change.from, &change.to) {
                     (from, Some(to)) if change.is_due() => {
@@ -113,24 +100,15 @@ fn why(setting: &SettingRecord) -> Markup {
         @if let Some(why) = &setting.why { p { (prose(why)) } }
         p.why {
             (how)
-            @if let Some(policy) = &setting.policy { " by " code { (broken_at_hyphens(policy)) } }
-            @if let (Some(file), Some(line)) = (&setting.file, setting.line) { " " code.place { (file) ":" (line) } }
+            @if let Some(policy) = &setting.policy { " by " code { (broken(policy, '-')) } }
+            @if let (Some(file), Some(line)) = (&setting.file, setting.line) { " " (path(&format!("{file}:{line}"))) }
         }
         @if let Some(moved) = &setting.moved {
             p.why {
                 "moved from " b { (show(&moved.from, setting.unit)) } " by " code { (moved.policy) } " "
-                (place(&At { file: moved.file.clone(), line: moved.line, column: 1 }))
+                (path(&format!("{}:{}", moved.file, moved.line)))
             }
         }
         @if let Some(source) = &setting.source { p.why { "Source: " (sourced(source)) } }
-    }
-}
-
-fn broken_at_hyphens(name: &str) -> Markup {
-    html! {
-        @for (index, part) in name.split_inclusive('-').enumerate() {
-            @if index > 0 { wbr; }
-            (part)
-        }
     }
 }

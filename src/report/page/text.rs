@@ -42,7 +42,22 @@ fn address(word: &str) -> &str {
 
 /// `file:line:column`, as code.
 pub fn place(at: &At) -> Markup {
-    html! { code.place { (at) } }
+    path(&at.to_string())
+}
+
+/// A file, and what stands behind its name, as code that is broken behind a slash if at all.
+pub fn path(path: &str) -> Markup {
+    html! { code.place { @for part in path.split_inclusive('/') { span { (part) } } } }
+}
+
+/// A name that may be broken behind each such character.
+pub fn broken(name: &str, behind: char) -> Markup {
+    html! {
+        @for (index, part) in name.split_inclusive(behind).enumerate() {
+            @if index > 0 { wbr; }
+            (part)
+        }
+    }
 }
 
 /// What can stand behind `#`, made of a name.

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::machine::{Card, Domain, Node, View, ranges, runs};
 use crate::facts::Facts;
+use crate::report::human::count;
 
 /// Widths that the picture is drawn for, px, with the class by which the style sheet shows the one that has room.
 const WIDTHS: [(i64, &str); 3] = [(344, "slim"), (660, "middle"), (1072, "broad")];
@@ -42,10 +43,14 @@ pub fn machine(facts: &Facts) -> Markup {
             @if view.has_forbidden() {
                 li { svg.swatch viewBox="0 0 10 10" aria-hidden="true" { rect.cpu.barred x="1" y="1" width="8" height="8" {} } " one that this process may not use" }
             }
+            @if !view.strays.is_empty() && view.nodes.len() == 1 && view.strays.len() <= FEW {
+                li { svg.swatch viewBox="0 0 10 10" aria-hidden="true" { line.wire.dashed x1="0" x2="10" y1="5" y2="5" {} } " near which node is unknown" }
+            }
             @if view.cards().any(|(card, _)| card.is_chosen) {
                 li { svg.swatch viewBox="0 0 10 10" aria-hidden="true" { rect.box.chosen x="1" y="1" width="8" height="8" {} } " the GPU that the workload runs on" }
             }
         }
+        @if view.is_open() { p.note { "Which node lies in which package is not known." } }
         details {
             summary { "The same as tables" }
             (tables(&view))
@@ -68,7 +73,7 @@ fn picture(view: &View, width: i64, class: &str) -> Markup {
 
 // The picture in sentences.
 fn described(view: &View) -> String {
-    let mut said = vec![view.package(), view.cores.clone(), view.ram.clone()];
+    let mut said = vec![view.package(), view.size()];
     for node in &view.nodes {
         let cards: Vec<String> = node.cards.iter().map(|card| format!("GPU {}", card.index)).collect();
         let cards = if cards.is_empty() { String::new() } else { format!(", near {}", cards.join(", ")) };
@@ -91,12 +96,14 @@ fn all(view: &View, width: i64) -> Drawn {
     let (nodes, mut height) = packages(view, beside, width);
     let mut parts = vec![nodes];
     if !is_beside && !view.strays.is_empty() {
-        let (cards, high) = grid(&view.strays, 0, height + GAP + LINE, width);
+        let top = height + 2 * GAP + LINE;
+        // Room for the frame of the chosen one.
+        let (cards, high) = grid(&view.strays, 2, top, width - 4);
         parts.push(html! {
-            (text(0, height + GAP + LINE - 6, "bold", "GPUs, near which node is unknown", width))
+            (text(2, top - GAP, "bold", "GPUs, near which node is unknown", width))
             (cards)
         });
-        height += GAP + LINE + high;
+        height = top + high + 2;
     }
     if let Some(without) = &view.without_gpus {
         height += GAP;
@@ -114,9 +121,8 @@ fn packages(view: &View, beside: &[Card], width: i64) -> Drawn {
     let top = PAD + 2 * LINE + 4;
     let inner = width - 2 * PAD;
     let most = (inner + GAP) / (NODE + GAP);
-    let rows = (view.nodes.len() as i64 + most - 1) / most.max(1);
-    let columns = (view.nodes.len() as i64 + rows - 1) / rows.max(1);
-    let each = (inner - (columns - 1) * GAP) / columns.max(1);
+    let columns = columns(view.nodes.len() as i64, most);
+    let each = (inner - (columns - 1) * GAP) / columns;
     let mut parts = Vec::new();
     let mut y = top;
     for row in view.nodes.chunks(usize::try_from(columns).unwrap_or(1).max(1)) {
@@ -125,7 +131,7 @@ fn packages(view: &View, beside: &[Card], width: i64) -> Drawn {
             row.iter().zip(x).map(|(node, x)| unit(view, node, beside, (x, y), each, least)).collect()
         };
         // The nodes of a row are as high as the highest of them.
-        let least = row.iter().map(|node| self::node(view, node, (0, 0), each, 0).1).max().unwrap_or_default();
+        let least = row.iter().map(|node| house(view, node, (0, 0), each, 0).1).max().unwrap_or_default();
         let units = drawn(if columns > 1 { least } else { 0 });
         y += units.iter().map(|(_, height)| *height).max().unwrap_or_default() + GAP;
         parts.extend(units.into_iter().map(|(unit, _)| unit));
@@ -134,10 +140,22 @@ fn packages(view: &View, beside: &[Card], width: i64) -> Drawn {
     let drawn = html! {
         rect.frame x="1" y="1" width=(width - 2) height=(height - 2) rx="12" {}
         (text(PAD, PAD + 12, "bold", &view.package(), inner))
-        (text(PAD, PAD + 12 + LINE, "plain", &format!("{}, {}", view.cores, view.ram), inner))
+        (text(PAD, PAD + 12 + LINE, "plain", &view.size(), inner))
         @for part in parts { (part) }
     };
     (drawn, height)
+}
+
+// As many columns as make the rows alike, and at most so many; at least one.
+fn columns(things: i64, most: i64) -> i64 {
+    let (things, most) = (things.max(1), most.max(1));
+    let rows = (things + most - 1) / most;
+    (things + rows - 1) / rows
+}
+
+// CPUs in rows that are alike.
+fn even(cpus: &[i64], most: i64) -> std::slice::Chunks<'_, i64> {
+    cpus.chunks(usize::try_from(columns(cpus.len() as i64, most)).unwrap_or(1).max(1))
 }
 
 // A node with its cards: beside it where there is room, else below.
@@ -146,40 +164,52 @@ fn unit(view: &View, node: &Node, beside: &[Card], (x, y): (i64, i64), width: i6
     let cards = if is_near { &node.cards[..] } else { beside };
     let wire = if is_near { "wire" } else { "wire dashed" };
     if cards.is_empty() {
-        return self::node(view, node, (x, y), width, least);
+        return house(view, node, (x, y), width, least);
     }
     let room = if cards.len() > 2 { 2 * CARD + GAP } else { CARD + 40 };
     if width >= NODE + WIRE + room + 100 {
         let left = width - WIRE - room;
         let (grid, cards_high) = grid(cards, x + left + WIRE, y, room);
-        let (drawn, high) = self::node(view, node, (x, y), left, least.max(cards_high));
-        let middles = middles(cards.len(), room, y);
+        let (drawn, high) = house(view, node, (x, y), left, least.max(cards_high));
+        let rows = rows(cards.len(), x + left + WIRE, y, room);
+        let (first, last) = (rows.first().map_or(y, |row| row.0), rows.last().map_or(y, |row| row.0));
         let bus = x + left + WIRE / 2;
-        let (first, last) = (middles.first().copied().unwrap_or(y), middles.last().copied().unwrap_or(y));
         let lines = html! {
-            line class=(wire) x1=(x + left) x2=(x + width - CARD / 2) y1=(first) y2=(first) {}
-            @if last > first { line class=(wire) x1=(bus) x2=(bus) y1=(first) y2=(last) {} }
-            @for middle in middles.iter().skip(1) { line class=(wire) x1=(bus) x2=(x + left + WIRE + 8) y1=(middle) y2=(middle) {} }
+            line class=(wire) x1=(x + left) x2=(bus) y1=(first) y2=(first) {}
+            (wires(wire, bus, first, last, &rows))
         };
         return (html! { (lines) (drawn) (grid) }, high.max(cards_high));
     }
-    let (drawn, high) = self::node(view, node, (x, y), width, least);
+    let (drawn, high) = house(view, node, (x, y), width, least);
     let (room, below) = (width - WIRE, y + high + GAP);
     let (grid, cards_high) = grid(cards, x + WIRE, below, room);
-    let middles = middles(cards.len(), room, below);
-    let bus = x + WIRE / 2;
-    let last = middles.last().copied().unwrap_or(below);
-    let lines = html! {
-        line class=(wire) x1=(bus) x2=(bus) y1=(y + high) y2=(last) {}
-        @for middle in &middles { line class=(wire) x1=(bus) x2=(x + WIRE + 8) y1=(middle) y2=(middle) {} }
-    };
+    let rows = rows(cards.len(), x + WIRE, below, room);
+    let last = rows.last().map_or(below, |row| row.0);
+    let lines = wires(wire, x + WIRE / 2, y + high, last, &rows);
     (html! { (lines) (drawn) (grid) }, high + GAP + cards_high)
+}
+
+// A node, within a package where it is one of its own.
+fn house(view: &View, node: &Node, (x, y): (i64, i64), width: i64, least: i64) -> Drawn {
+    if !view.nodes_are_packages() {
+        return self::node(view, node, (x, y), width, least);
+    }
+    let (above, around) = (LINE + 12, 8);
+    let place = (x + around, y + above);
+    let (drawn, high) = self::node(view, node, place, width - 2 * around, least - above - around);
+    let height = high + above + around;
+    let drawn = html! {
+        rect.package x=(x) y=(y) width=(width) height=(height) rx="10" {}
+        (text(x + PAD, y + 20, "plain", "Package", width - 2 * PAD))
+        (drawn)
+    };
+    (drawn, height)
 }
 
 fn node(view: &View, node: &Node, (x, y): (i64, i64), width: i64, least: i64) -> Drawn {
     let inner = width - 2 * PAD;
     let most = ((inner + 8) / (CACHE + 8)).max(1);
-    let columns = most.min(node.domains.len().max(1) as i64);
+    let columns = columns(node.domains.len() as i64, most);
     let each = (inner - (columns - 1) * 8) / columns;
     let mut height = PAD + 2 * LINE + 2;
     let mut caches = Vec::new();
@@ -193,7 +223,13 @@ fn node(view: &View, node: &Node, (x, y): (i64, i64), width: i64, least: i64) ->
     }
     height += if node.domains.is_empty() { 0 } else { PAD - 8 };
     let height = height.max(least);
-    let cpus = if node.cpus.is_empty() { "no CPUs".to_owned() } else { format!("CPUs {}", ranges(&node.cpus)) };
+    let cpus = match (node.cpus.is_empty(), node.is_known) {
+        // Those of each cache stand in its box.
+        (false, _) if node.domains.len() == 1 => count(node.cpus.len(), "CPU"),
+        (false, _) => format!("CPUs {}", ranges(&node.cpus)),
+        (true, true) => "no CPUs".to_owned(),
+        (true, false) => "CPUs unknown".to_owned(),
+    };
     let drawn = html! {
         g {
             title { (node.name) ": " (node.memory) ", " (cpus) }
@@ -208,12 +244,12 @@ fn node(view: &View, node: &Node, (x, y): (i64, i64), width: i64, least: i64) ->
 
 fn cache(view: &View, domain: &Domain, (x, y): (i64, i64), width: i64, least: i64) -> Drawn {
     let inner = width - 16;
-    let per_row = usize::try_from(inner / STEP).unwrap_or(1).max(1);
+    let per_row = inner / STEP;
     let runs = runs(&domain.cpus);
     let rows: Vec<&[i64]> = if runs.len() > MOST_RUNS {
-        domain.cpus.chunks(per_row).collect()
+        even(&domain.cpus, per_row).collect()
     } else {
-        runs.into_iter().flat_map(|run| run.chunks(per_row)).collect()
+        runs.into_iter().flat_map(|run| even(run, per_row)).collect()
     };
     let top = 2 * LINE + 8;
     let cells = |wanted: bool| -> String {
@@ -232,9 +268,9 @@ fn cache(view: &View, domain: &Domain, (x, y): (i64, i64), width: i64, least: i6
     let cpus = format!("CPUs {}", ranges(&domain.cpus));
     let drawn = html! {
         g {
-            title { (domain.name) ": " (domain.cpus.len()) " CPUs, " (ranges(&domain.cpus)) }
+            title { (domain.name) ": " (count(domain.cpus.len(), "CPU")) ", " (ranges(&domain.cpus)) }
             rect.cache x=(x) y=(y) width=(width) height=(height) rx="5" {}
-            (text(x + 8, y + 18, "plain", &format!("{} · {} CPUs", domain.name, domain.cpus.len()), inner))
+            (text(x + 8, y + 18, "plain", &format!("{} · {}", domain.name, count(domain.cpus.len(), "CPU")), inner))
             (text(x + 8, y + 18 + LINE - 2, "plain faint", &cpus, inner))
             @if !free.is_empty() { path.cpu d=(free) {} }
             @if !barred.is_empty() { path.cpu.barred d=(barred) {} }
@@ -257,28 +293,38 @@ fn grid(cards: &[Card], x: i64, y: i64, width: i64) -> Drawn {
 
 // Columns, and width and height of each card.
 fn raster(cards: usize, width: i64) -> (i64, i64, i64) {
-    let columns = ((width + GAP) / (CARD + GAP)).clamp(1, cards.max(1) as i64);
+    let columns = columns(cards as i64, (width + GAP) / (CARD + GAP));
     (columns, (width - (columns - 1) * GAP) / columns, PAD + 4 * LINE + 8)
 }
 
-// Where the middle of each row of cards is.
-fn middles(cards: usize, width: i64, y: i64) -> Vec<i64> {
-    let (columns, _, high) = raster(cards, width);
-    let rows = (cards as i64 + columns - 1) / columns;
-    (0..rows).map(|row| y + row * (high + GAP) + high / 2).collect()
+// Of each row of cards: where its middle is, and where its last card begins.
+fn rows(cards: usize, x: i64, y: i64, width: i64) -> Vec<(i64, i64)> {
+    let (columns, each, high) = raster(cards, width);
+    let cards = cards as i64;
+    let rows = (cards + columns - 1) / columns;
+    let last = |row: i64| columns.min(cards - row * columns) - 1;
+    (0..rows).map(|row| (y + row * (high + GAP) + high / 2, x + last(row) * (each + GAP))).collect()
+}
+
+// A line down, and from it one along each row, behind the cards.
+fn wires(class: &str, x: i64, top: i64, bottom: i64, rows: &[(i64, i64)]) -> Markup {
+    html! {
+        @if bottom > top { line class=(class) x1=(x) x2=(x) y1=(top) y2=(bottom) {} }
+        @for (middle, last) in rows { line class=(class) x1=(x) x2=(last + 8) y1=(middle) y2=(middle) {} }
+    }
 }
 
 fn card(card: &Card, (x, y): (i64, i64), width: i64, height: i64) -> Markup {
     let inner = width - 2 * PAD;
     let line = |number: i64| y + PAD + 12 + (number * LINE);
     let name = card.name.strip_prefix("NVIDIA ").unwrap_or(&card.name);
-    let link = match &card.slices {
-        Some(slices) => format!("{slices} · {}", card.link),
-        None => card.link.clone(),
+    let vram = match &card.slices {
+        Some(slices) => format!("{}, {slices}", card.vram),
+        None => card.vram.clone(),
     };
     html! {
         g {
-            title { "GPU " (card.index) ": " (card.name) ", " (card.vram) ", " (link) @if card.is_chosen { "; the workload runs on it" } }
+            title { "GPU " (card.index) ": " (card.name) ", " (vram) ", " (card.link) @if card.is_chosen { "; the workload runs on it" } }
             rect.box.card.chosen[card.is_chosen] x=(x) y=(y) width=(width) height=(height) rx="8" {}
             (text(x + PAD, line(0), "plain faint", &format!("GPU {}", card.index), inner))
             @if card.is_chosen {
@@ -286,8 +332,8 @@ fn card(card: &Card, (x, y): (i64, i64), width: i64, height: i64) -> Markup {
                 text.flag-text x=(x + width - PAD - 29) y=(line(0) - 1) text-anchor="middle" { "chosen" }
             }
             (text(x + PAD, line(1), "bold", name, inner))
-            (text(x + PAD, line(2), "plain", &card.vram, inner))
-            (text(x + PAD, line(3), "plain", &link, inner))
+            (text(x + PAD, line(2), "plain", &vram, inner))
+            (text(x + PAD, line(3), "plain", &card.link, inner))
         }
     }
 }
@@ -298,14 +344,17 @@ fn text(x: i64, y: i64, class: &str, content: &str, room: i64) -> Markup {
     let most = (room as f64 / letter) as usize;
     let short = match content.chars().count() {
         few if few <= most => content.to_owned(),
-        _ => content.chars().take(most.saturating_sub(1)).collect::<String>().trim_end_matches([' ', ',']).to_owned() + "…",
+        _ => {
+            content.chars().take(most.saturating_sub(1)).collect::<String>().trim_end_matches([' ', ',']).to_owned()
+                + "…"
+        }
     };
     html! { text class=(class) x=(x) y=(y) { (short) } }
 }
 
 fn tables(view: &View) -> Markup {
     html! {
-        p { (view.package()) ". " (view.cores) "; " (view.ram) "." @if let Some(without) = &view.without_gpus { " " (without) "." } }
+        p { (view.package()) ". " (view.size()) "." @if let Some(without) = &view.without_gpus { " " (without) "." } }
         div.scroll tabindex="0" role="region" aria-label="NUMA nodes" {
             table {
                 thead { tr { th scope="col" { "Node" } th scope="col" { "Memory" } th scope="col" { "CPUs" } th scope="col" { "L3 caches" } th scope="col" { "GPUs" } } }

@@ -44,8 +44,10 @@ pub fn verdict(dossier: &Dossier<'_>) -> Markup {
                 div { dt { "Stack" } dd { (target) } }
                 div { dt { "Python" } dd { (python) } }
                 div.wide { dt { "Machine" } dd { (dossier.machine) } }
-                div { dt { "Looked at" } dd { time datetime=(dossier.time) { (dossier.time.replace('T', " ").replace('Z', " UTC")) } } }
-                div { dt { "Version" } dd { "wan22-policy " (env!("CARGO_PKG_VERSION")) } }
+                div {
+                    dt { "Looked at by wan22-policy " (env!("CARGO_PKG_VERSION")) }
+                    dd { time datetime=(dossier.time) { (dossier.time.replace('T', " ").replace('Z', " UTC")) } }
+                }
             }
             details {
                 summary { "How the verdict follows" }
