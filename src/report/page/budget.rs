@@ -52,7 +52,10 @@ fn phase(bars: &Bars<'_>, phase: usize, name: &str, fit: &Fit) -> Markup {
     let total = bars.total(phase);
     let card = bars.end(fit.card, PLACE);
     let (class, says) = match total - fit.budget {
-        over if over > 0 => ("over", format!("{} more than may be taken", with_unit(over))),
+        over if over > 0 => {
+            let at_worst = if fit.reported(phase) <= fit.budget { ", at worst" } else { "" };
+            ("over", format!("{} more than may be taken{at_worst}", with_unit(over)))
+        }
         under => ("", format!("{} left", with_unit(-under))),
     };
     // A mark at the very end of the scale stays whole.

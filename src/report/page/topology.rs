@@ -118,8 +118,11 @@ fn all(view: &View, width: i64) -> Drawn {
 
 // The frame around all nodes, or one around each that is a package of its own.
 fn packages(view: &View, beside: &[Card], width: i64) -> Drawn {
-    let top = PAD + 2 * LINE + 4;
     let inner = width - 2 * PAD;
+    // What is too long for one line stands in two.
+    let size =
+        if fits(&view.size(), PLAIN, inner) { vec![view.size()] } else { vec![view.cores.clone(), view.ram.clone()] };
+    let top = PAD + (1 + size.len() as i64) * LINE + 4;
     let most = (inner + GAP) / (NODE + GAP);
     let columns = columns(view.nodes.len() as i64, most);
     let each = (inner - (columns - 1) * GAP) / columns;
@@ -140,7 +143,7 @@ fn packages(view: &View, beside: &[Card], width: i64) -> Drawn {
     let drawn = html! {
         rect.frame x="1" y="1" width=(width - 2) height=(height - 2) rx="12" {}
         (text(PAD, PAD + 12, "bold", &view.package(), inner))
-        (text(PAD, PAD + 12 + LINE, "plain", &view.size(), inner))
+        @for (line, says) in (1..).zip(&size) { (text(PAD, PAD + 12 + line * LINE, "plain", says, inner)) }
         @for part in parts { (part) }
     };
     (drawn, height)
@@ -338,16 +341,20 @@ fn card(card: &Card, (x, y): (i64, i64), width: i64, height: i64) -> Markup {
     }
 }
 
+// Whether a text of such letters has room.
+fn fits(content: &str, letter: f64, room: i64) -> bool {
+    content.chars().count() as f64 * letter <= room as f64
+}
+
 // A line of text, cut where it would leave its box.
 fn text(x: i64, y: i64, class: &str, content: &str, room: i64) -> Markup {
     let letter = if class.starts_with("bold") { BOLD } else { PLAIN };
-    let most = (room as f64 / letter) as usize;
-    let short = match content.chars().count() {
-        few if few <= most => content.to_owned(),
-        _ => {
-            content.chars().take(most.saturating_sub(1)).collect::<String>().trim_end_matches([' ', ',']).to_owned()
-                + "…"
-        }
+    let short = if fits(content, letter, room) {
+        content.to_owned()
+    } else {
+        let most = (room as f64 / letter) as usize;
+        let start: String = content.chars().take(most.saturating_sub(1)).collect();
+        start.trim_end_matches([' ', ',']).to_owned() + "…"
     };
     html! { text class=(class) x=(x) y=(y) { (short) } }
 }
