@@ -464,19 +464,39 @@ fn a_browser_shows_the_page() {
     assert!(browser.requests.values().all(|address| address.starts_with("file://")), "{:?}", browser.requests);
 }
 
+// The largest machine that is to be read: 8 nodes of 3 caches and a GPU each.
+#[cfg(unix)]
+fn eight_nodes() -> Facts {
+    let mut facts = facts("fake-b200-8x180g-2268g-384-cpus");
+    facts.forget("numa");
+    facts.know("numa.nodes", 8, Origin::User);
+    for node in 0..8_i64 {
+        let first = 24 * node;
+        let cpus: Vec<i64> = (first..first + 24).chain(first + 192..first + 216).collect();
+        facts.know(format!("numa.nodes[{node}].index"), node, Origin::User);
+        facts.know(format!("numa.nodes[{node}].cpus"), cpus, Origin::User);
+        facts.know(format!("gpus[{node}].numa_node"), node, Origin::User);
+    }
+    facts
+}
+
 #[cfg(unix)]
 #[test]
 fn no_window_is_too_narrow() {
     let Some(mut browser) = browser::Browser::start() else { return };
-    for machine in [
+    let machines = [
         REFERENCE,
         "fake-b200-8x180g-2268g-384-cpus",
         "rtx-a6000-9x45g-512g",
         "no-gpu-512g-kunpeng920",
         "fake-rtx-4090-laptop-16g-64g",
-    ] {
+    ];
+    let machines = machines.map(|machine| (machine, facts(machine))).into_iter();
+    for (machine, facts) in machines.chain([("eight nodes", eight_nodes())]) {
+        let page = written(&facts, &BROKEN, Vec::new());
+        assert_sound(machine, &page);
         let project = Project::empty();
-        project.write("index.html", &written(&facts(machine), &BROKEN, Vec::new()));
+        project.write("index.html", &page);
         for width in [360, 720, 1100, 1280] {
             browser.open(&project.path("index.html"), width, "light");
             browser.value("document.querySelectorAll('details').forEach((part) => { part.open = true; })");
