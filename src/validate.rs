@@ -1,7 +1,7 @@
 //! Validation: whether an installation is what it should be. It looks, and runs nothing but what [`start`] is asked to.
 //!
 //! [`look`] gives what is there: the files, the Python sources as Python reads them, the config files against their schemas.
-//! [`Look::facts`] makes facts of it, and [`judge`] holds them against the rules of the policies. What can be put right
+//! [`Look::facts`] makes facts of it, and [`judge()`] holds them against the rules of the policies. What can be put right
 //! stands beside what is wrong, as new file contents that [`crate::apply`] may write.
 
 use serde_json::Value;

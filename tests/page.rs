@@ -67,6 +67,7 @@ fn written(facts: &Facts, validation: &ValidateReport, targets: Vec<TargetRecord
         facts,
         plan: PlanReport::new(&plan, &plan.findings, targets),
         fit: fit(&POLICIES, stack, facts, &question).ok(),
+        savings: Default::default(),
         time: "2026-11-23T10:00:00Z".to_owned(),
     })
 }

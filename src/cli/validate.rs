@@ -361,14 +361,15 @@ fn write_reports(folder: &Path, dossier: &Dossier<'_>) -> Result<(), CliError> {
 }
 
 // As readable as any file of the user: a report is read by others.
+#[cfg(unix)]
 fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder)
+}
+
+#[cfg(not(unix))]
+fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
+    NamedTempFile::new_in(folder)
 }
 
 fn formula(answer: &Answer) -> Result<&VerdictFormula, CliError> {

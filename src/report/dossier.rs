@@ -4,7 +4,7 @@ use super::final_validation::FinalValidationReport;
 use super::json::{self, PlanReport, TargetRecord};
 use super::optimization::OptimizationReport;
 use super::validation::ValidateReport;
-use super::{junit, markdown};
+use super::{junit, markdown, page};
 use crate::facts::Facts;
 use crate::fit::Fit;
 use crate::fit::saving::Savings;

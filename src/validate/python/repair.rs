@@ -59,7 +59,7 @@ pub struct Edit {
 /// Repairs a file for the Python of a version; `None` is the newest that is known.
 ///
 /// `None` when there is nothing to repair, when it is not in UTF-8, or when the error is not one of the simplest, or could be
-/// repaired in two ways that mean different programs. Needs as much stack as [`check`](super::check).
+/// repaired in two ways that mean different programs. Needs as much stack as [`check`].
 pub fn repair(bytes: &[u8], version: Option<(u8, u8)>) -> Option<Repair> {
     let mark = if bytes.starts_with(MARK) { MARK } else { b"" };
     let old = std::str::from_utf8(&bytes[mark.len()..]).ok()?;
