@@ -118,6 +118,7 @@ fn parse_limit(text: &str) -> Result<Duration, String> {
 
 impl Validate {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
+        self.root.installation()?;
         let root = Root::open(self.root.path())?;
         let in_flight = if self.fix && !self.dry_run { transaction::recover(&root)? } else { None };
         or_say(in_flight.as_ref(), screen, |screen| self.validate(&root, in_flight.as_ref(), screen))
