@@ -75,7 +75,7 @@ First steps:
   wan22-policy apply --root DIR              change it
   wan22-policy rollback --root DIR           take that back, byte for byte
   wan22-policy load --model DIR              bring a model into the page cache before a run
-  wan22-policy validate --root DIR           whether Python can read its sources
+  wan22-policy validate --root DIR           whether it is ready to make videos
   wan22-policy doctor --bundle               one file with what a bug report needs, without secrets
 
 Environment:

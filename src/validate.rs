@@ -91,7 +91,7 @@ impl Look {
         }
         for (name, reason) in [
             ("start_time", "nobody has started the stack with `validate --start`"),
-            ("load_time", "nobody has loaded the model with `load`"),
+            ("load_time", "no load from the disk is on record"),
             ("sample_time", "no driver answers"),
             ("video_time", "nobody has measured it"),
             ("video_vram", "nobody has measured it"),

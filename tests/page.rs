@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use common::project::Project;
+use common::project::{Project, repository};
 use common::{AS_OF, CORPUS, POLICIES, REFERENCE, read_machine};
 use html5ever::tendril::TendrilSink;
 use html5ever::{ParseOpts, parse_document};
@@ -37,10 +37,6 @@ const STYLE: &str = include_str!("../src/report/page/style.css");
 /// What was found in the broken example, with its repairs.
 static BROKEN: LazyLock<ValidateReport> =
     LazyLock::new(|| serde_json::from_value(report("wan22-ui-broken", REFERENCE, &["--fix", "--dry-run"]).0).unwrap());
-
-fn repository(path: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
-}
 
 // The reports of an example on a machine: `validation.json`, and the page in its folder.
 fn report(example: &str, machine: &str, more: &[&str]) -> (Value, Project) {
@@ -243,8 +239,8 @@ fn the_page_says_what_the_report_says() {
     let place = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text}"));
     let order = [
         "id=\"verdict\"",
+        "href=\"#rule-syntax-goal\"",
         "href=\"#rule-sources-parse\"",
-        "href=\"#rule-output-folder\"",
         "href=\"#rule-video-in-time\"",
         "id=\"rules\"",
     ];

@@ -5,9 +5,8 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
-use common::project::Project;
+use common::project::{Project, repository};
 use quick_xml::events::Event;
 use serde_json::{Value, json};
 use wan22_policy::schema;
@@ -105,28 +104,6 @@ const OPTIMIZATION_KEYS: &[&str] = &[
     "recommendations.[]",
 ];
 
-fn repository(path: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
-}
-
-// A folder with a copy of an example at `app`.
-fn example(name: &str) -> Project {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let to = to.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &to),
-                false => drop(fs::copy(entry.path(), to).unwrap()),
-            }
-        }
-    }
-    let project = Project::empty();
-    copy(Path::new(&repository(&format!("examples/{name}"))), &project.path("app"));
-    project
-}
-
 /// What a run wrote, by name, and what it printed.
 struct Reports {
     files: BTreeMap<String, String>,
@@ -156,7 +133,7 @@ impl Reports {
 
 // Both examples, whose reports hold for the same.
 fn both() -> [Reports; 2] {
-    ["wan22-ui", "wan22-ui-broken"].map(|name| reports(&example(name), &[]))
+    ["wan22-ui", "wan22-ui-broken"].map(|name| reports(&Project::of_example(name), &[]))
 }
 
 // The values at a path of keys, and how many places there are that lack the last one.
@@ -228,7 +205,7 @@ fn every_json_satisfies_its_committed_schema() {
 
 #[test]
 fn a_report_that_lacks_a_key_or_has_one_more_does_not_satisfy_its_schema() {
-    let report = reports(&example("wan22-ui"), &[]).json(OPTIMIZATION);
+    let report = reports(&Project::of_example("wan22-ui"), &[]).json(OPTIMIZATION);
     let schema = serde_json::from_str(&schema::find("performance-optimization").unwrap().text()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let changed = |change: fn(&mut Value)| {
@@ -287,7 +264,7 @@ fn counts_and_results_are_those_of_the_verdict() {
 fn no_figure_is_measured_but_those_that_are_facts() {
     let weights =
         ["--fact", "models=1", "--fact", "models[0].complete=true", "--fact", "models[0].file=vae.safetensors"];
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let before = figures(&reports(&project, &weights));
     let measured = |figures: &BTreeMap<String, String>| -> BTreeSet<String> {
         figures.iter().filter(|(_, origin)| *origin == "measured").map(|(path, _)| path.clone()).collect()
@@ -358,7 +335,7 @@ fn a_saving_is_the_difference_of_two_peaks_of_the_model() {
     // Where the weights are elsewhere the decode is the peak, which the tile decides.
     let pins = ["offload.dit=block", "offload.text_encoder=cpu", "offload.vae=model", "vae.tiling=true"];
     let pins: Vec<&str> = pins.iter().flat_map(|pin| ["--set", pin]).collect();
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let fit = |tile: &str| {
         let tile = format!("vae.tile_size={tile}");
         let machine = repository(&format!("tests/machines/{}.yaml", common::REFERENCE));
@@ -379,7 +356,7 @@ fn a_saving_is_the_difference_of_two_peaks_of_the_model() {
 
 #[test]
 fn every_setting_has_its_place_with_its_policy() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let reports = reports(&project, &[]);
     let report = reports.json(OPTIMIZATION);
     let phases = report["optimization_phases"].as_object().unwrap();
@@ -421,7 +398,7 @@ fn recommendations_say_what_to_do_and_praise_nothing() {
             assert!(text.contains("--fact installation.video_time=95s"), "{text}");
         }
     }
-    let broken = reports(&example("wan22-ui-broken"), &[]).json(FINAL);
+    let broken = reports(&Project::of_example("wan22-ui-broken"), &[]).json(FINAL);
     let said = broken["recommendations"].to_string();
     assert!(said.contains("main.py:9:19: Python cannot read this file; add `:` at the end of line 9"), "{said}");
 }
@@ -550,7 +527,7 @@ fn junit_counts_as_the_verdict_does() {
 
 #[test]
 fn a_failure_names_the_lines_that_it_is_for_and_a_measured_time_is_its_time() {
-    let reports = reports(&example("wan22-ui-broken"), &["--fact", "installation.video_time=95s"]);
+    let reports = reports(&Project::of_example("wan22-ui-broken"), &["--fact", "installation.video_time=95s"]);
     let suites = junit(&reports.files["junit.xml"]);
     let case = |name: &str| {
         let mut cases = suites.all("testsuite").flat_map(|suite| suite.all("testcase"));
@@ -616,14 +593,14 @@ fn the_page_says_the_verdict_first_and_its_tables_are_whole() {
         }
         assert!(page.contains("| 256 | 384 | vae.tile\\_size |"), "{page}");
     }
-    let page = &reports(&example("wan22-ui-broken"), &[]).files["report.md"];
+    let page = &reports(&Project::of_example("wan22-ui-broken"), &[]).files["report.md"];
     assert!(page.contains("| config.json:5:22 |"), "{page}");
     assert!(page.contains("## What a repair would change") && page.contains("+    \"vae_tile_size\": 512"), "{page}");
 }
 
 #[test]
 fn only_the_time_depends_on_the_clock() {
-    let project = example("wan22-ui-broken");
+    let project = Project::of_example("wan22-ui-broken");
     let time = |reports: &Reports| {
         let report = reports.json(FINAL);
         report["validation_summary"]["validation_time"].as_str().unwrap().to_owned()
@@ -647,7 +624,7 @@ fn only_the_time_depends_on_the_clock() {
 #[cfg(unix)]
 #[test]
 fn hostile_names_break_no_format() {
-    let project = example("wan22-ui-broken");
+    let project = Project::of_example("wan22-ui-broken");
     let long = format!("{}.py", "l".repeat(200));
     let names = [
         "a\"b'c<script>alert(1)</script>&amp;.py",

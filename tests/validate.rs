@@ -4,9 +4,8 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 
-use common::project::Project;
+use common::project::{Project, repository};
 use serde_json::{Value, json};
 
 const CONFIG: &str = r#"{
@@ -23,28 +22,6 @@ const CONFIG: &str = r#"{
 "#;
 
 const SEED: &str = "tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml";
-
-fn repository(path: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
-}
-
-// A folder with a copy of an example at `app`.
-fn example(name: &str) -> Project {
-    fn copy(from: &Path, to: &Path) {
-        fs::create_dir_all(to).unwrap();
-        for entry in fs::read_dir(from).unwrap() {
-            let entry = entry.unwrap();
-            let to = to.join(entry.file_name());
-            match entry.file_type().unwrap().is_dir() {
-                true => copy(&entry.path(), &to),
-                false => drop(fs::copy(entry.path(), to).unwrap()),
-            }
-        }
-    }
-    let project = Project::empty();
-    copy(Path::new(&repository(&format!("examples/{name}"))), &project.path("app"));
-    project
-}
 
 fn validate(project: &Project, more: &[&str], code: i32) -> Value {
     let asked = ["validate", "--root", "app", "--no-site", "--format", "json"];
@@ -119,19 +96,35 @@ fn a_broken_or_missing_file_fails_and_an_unknown_stack_is_not_measured() {
     assert_eq!(unknown["findings"][0]["code"], "stack-unknown", "{unknown}");
 }
 
+// What says that the weights of the example's model lie beside their configs.
+fn weights() -> Vec<&'static str> {
+    let facts = [
+        "models=3",
+        "models[0].file=models/Wan2.2-TI2V-5B-Diffusers/transformer/a.safetensors",
+        "models[1].file=models/Wan2.2-TI2V-5B-Diffusers/vae/a.safetensors",
+        "models[2].file=models/Wan2.2-TI2V-5B-Diffusers/text_encoder/a.safetensors",
+        "models[0].complete=true",
+        "models[1].complete=true",
+        "models[2].complete=true",
+        "models[0].component=dit",
+        "models[1].component=vae",
+        "models[2].component=text_encoder",
+    ];
+    facts.iter().flat_map(|fact| ["--fact", fact]).collect()
+}
+
 #[test]
 fn a_healthy_installation_on_the_machine_of_the_seed() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let facts = repository(SEED);
     // It has no weights.
     let report = validate(&project, &["--facts", &facts], 3);
     assert_eq!(result(&report, "checkpoints-are-there"), "fail");
-    assert_eq!(report["verdict"]["rules"]["failed"], 1, "{report}");
+    assert_eq!(result(&report, "parts-have-weights"), "fail");
+    assert_eq!(report["verdict"]["rules"]["failed"], 2, "{report}");
     assert_eq!(report["verdict"]["ready"], false);
     // With some, nothing fails; what nobody has measured does not pass.
-    let weights =
-        ["--fact", "models=1", "--fact", "models[0].complete=true", "--fact", "models[0].file=vae.safetensors"];
-    let report = validate(&project, &[&["--facts", &facts], &weights[..]].concat(), 0);
+    let report = validate(&project, &[&["--facts", &facts][..], &weights()].concat(), 0);
     insta::assert_snapshot!("validate-healthy", results(&report).join("\n"));
     let verdict = &report["verdict"];
     assert_eq!((&verdict["ready"], &verdict["critical_score"]), (&json!(true), &json!(1.0)), "{verdict}");
@@ -142,7 +135,7 @@ fn a_healthy_installation_on_the_machine_of_the_seed() {
 
 #[test]
 fn what_was_measured_passes_or_fails_and_a_prediction_never_does() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let seed = repository(SEED);
     let measured = |time: &str, code: i32| {
         let fact = format!("installation.video_time={time}");
@@ -153,7 +146,7 @@ fn what_was_measured_passes_or_fails_and_a_prediction_never_does() {
     let late = measured("310 s", 3);
     assert_eq!(result(&late, "video-in-time"), "fail");
     assert_eq!(late["groups"][0]["rules"][0]["figure"]["origin"], "measured");
-    let unmeasured = validate(&project, &["--facts", &seed, "--only", "generation"], 0);
+    let unmeasured = validate(&project, &["--facts", &seed, "--only", "generation"], 3);
     let rule = &unmeasured["groups"][0]["rules"][0];
     assert_eq!((&rule["result"], &rule["figure"]["origin"]), (&json!("not-measured"), &json!("predicted")), "{rule}");
     assert!(rule["figure"]["value"].as_f64().unwrap() > 60.0, "{rule}");
@@ -162,7 +155,7 @@ fn what_was_measured_passes_or_fails_and_a_prediction_never_does() {
 
 #[test]
 fn a_broken_installation_is_named_line_by_line() {
-    let project = example("wan22-ui-broken");
+    let project = Project::of_example("wan22-ui-broken");
     let report = validate(&project, &["--facts", &repository(SEED)], 3);
     let of_files = |line: &&String| !line.contains(" -:");
     let said: Vec<String> = said(&report).iter().filter(of_files).cloned().collect();
@@ -171,7 +164,7 @@ fn a_broken_installation_is_named_line_by_line() {
 
 #[test]
 fn a_fix_is_shown_then_made_then_taken_back_byte_for_byte() {
-    let project = example("wan22-ui-broken");
+    let project = Project::of_example("wan22-ui-broken");
     let files = ["config.json", "models/Wan2.2-TI2V-5B-Diffusers/vae/config.json", "main.py", "ui.py", "utils.py"];
     let bytes = || files.map(|file| project.read(&format!("app/{file}")));
     let before = bytes();
@@ -201,7 +194,7 @@ fn a_fix_is_shown_then_made_then_taken_back_byte_for_byte() {
 
 #[test]
 fn a_fix_leaves_the_question_of_the_last_apply_on_record() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let facts = repository(SEED);
     let apply = ["apply", "--root", "app", "--no-site", "--facts", &facts, "--workload", "ti2v-5b:832x480x49"];
     project.run(&apply).expect(0);
@@ -210,14 +203,14 @@ fn a_fix_leaves_the_question_of_the_last_apply_on_record() {
     project.run(&["verify", "--root", "app"]).says("vram_warning_percent").expect(4);
     project.run(&["history", "--root", "app"]).expect(0).says("repair");
     // A fix in an installation where nothing was applied is no apply to compare with.
-    let project = example("wan22-ui-broken");
+    let project = Project::of_example("wan22-ui-broken");
     validate(&project, &["--facts", &facts, "--fix"], 3);
     project.run(&["verify", "--root", "app"]).expect(1).says("nothing was applied");
 }
 
 #[test]
 fn only_the_groups_that_are_asked_are_put_right() {
-    let project = example("wan22-ui-broken");
+    let project = Project::of_example("wan22-ui-broken");
     let before = project.read("app/config.json");
     let fixed = validate(&project, &["--fix", "--only", "syntax"], 3);
     assert_eq!(fixed["repairs"].as_array().unwrap().len(), 2, "{fixed}");
@@ -226,7 +219,7 @@ fn only_the_groups_that_are_asked_are_put_right() {
 
 #[test]
 fn a_start_is_measured_and_one_that_fails_says_why() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let start = |command: &str, code: i32| {
         let asked = ["--only", "initialisation", "--start", command, "--ready", "Running on"];
         validate(&project, &asked, code)
@@ -242,7 +235,7 @@ fn a_start_is_measured_and_one_that_fails_says_why() {
 
 #[test]
 fn parts_of_a_model_that_do_not_belong_together_are_named() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let model = "app/models/Wan2.2-TI2V-5B-Diffusers";
     project.edit(&format!("{model}/transformer/config.json"), "\"out_channels\": 48", "\"out_channels\": 16");
     project.edit(&format!("{model}/transformer/config.json"), "\"text_dim\": 4096", "\"text_dim\": 1024");
@@ -261,7 +254,7 @@ fn parts_of_a_model_that_do_not_belong_together_are_named() {
 
 #[test]
 fn a_broken_config_is_restored_from_the_default() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     project.write("app/config.json", "{ \"system\": { \"default_quantization\": \"bf16\", \"enable_offload\": tr");
     let broken = project.read("app/config.json");
     let fixed = validate(&project, &["--fix", "--only", "configuration"], 0);
@@ -277,8 +270,44 @@ fn a_broken_config_is_restored_from_the_default() {
 }
 
 #[test]
+fn a_slip_in_json_is_mended_and_every_other_value_stays() {
+    let project = Project::of_example("wan22-ui");
+    project.edit("app/config.json", "\"output_directory\": \"outputs\"", "\"output_directory\": \"/mnt/big\"");
+    let sound = project.read("app/config.json");
+    project.edit("app/config.json", "\"max_vram_usage_gb\": 12\n", "\"max_vram_usage_gb\": 12,\n");
+    let fixed = validate(&project, &["--fix", "--only", "configuration"], 0);
+    let said = &fixed["repairs"][0]["repairs"][0];
+    assert_eq!(said, "the comma before an end is taken away in line 21", "{fixed}");
+    assert_eq!(project.read("app/config.json"), sound);
+}
+
+#[test]
+fn rules_of_a_site_are_no_matter_of_other_commands() {
+    let project = Project::of_example("wan22-ui");
+    let rules = "validation:\n  rules:\n    - id: never\n      group: models\n      critical: true\n      assert: 1 > 2\n      fail: it never holds\n      why: a test\n  disable: [output-folder]\n";
+    project.write("site/85-site.yaml", rules);
+    let facts = repository(SEED);
+    let site = ["--facts", &facts, "--policies", "site"];
+    let report = validate(&project, &site, 3);
+    assert_eq!(result(&report, "never"), "fail");
+    assert!(results(&report).iter().all(|line| !line.starts_with("output-folder")));
+    project.run(&[&["plan", "--no-site"], &site[..]].concat()).expect(0);
+}
+
+#[test]
+fn what_is_seen_at_error_is_refused_whatever_the_score() {
+    let project = Project::of_example("wan22-ui");
+    let small = ["--fact", "gpu.vram.total=2GiB", "--fact", "ram.total=6GiB"];
+    let report = validate(&project, &[&["--facts", &repository(SEED)][..], &weights(), &small].concat(), 3);
+    assert_eq!(result(&report, "plan-is-not-refused"), "fail");
+    // Where nothing was measured nothing is ready.
+    let nothing = validate(&project, &["--facts", &repository(SEED), "--only", "generation"], 3);
+    assert_eq!(nothing["verdict"]["ready"], false);
+}
+
+#[test]
 fn an_unknown_group_is_named_with_those_that_there_are() {
-    let project = example("wan22-ui");
+    let project = Project::of_example("wan22-ui");
     let asked = ["validate", "--root", "app", "--no-site", "--only", "sintax"];
     project.run(&asked).expect(2).says("the groups are syntax, vram,").says("did you mean `syntax`?");
 }

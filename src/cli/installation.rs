@@ -144,6 +144,14 @@ pub fn file_reports(edits: &[FileEdit], written: &[String]) -> Vec<FileReport> {
     edits.iter().map(report).collect()
 }
 
+/// Names of files for a message: a few, and how many more there are.
+fn some_of(files: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let mut names: Vec<String> = files.iter().take(SHOWN).map(|file| format!("`{file}`")).collect();
+    names.extend(files.len().checked_sub(SHOWN).filter(|more| *more > 0).map(|more| format!("{more} more")));
+    names.join(", ")
+}
+
 /// What is said when an interrupted run was found.
 pub fn recovered(recovered: &Recovered) -> Finding {
     let operation = match recovered.operation {
@@ -154,10 +162,18 @@ pub fn recovered(recovered: &Recovered) -> Finding {
         Outcome::Finished => "finished",
         Outcome::Undone => "undone",
     };
-    let files = recovered.files.iter().map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ");
+    let files = some_of(&recovered.files);
     let numbers = recovered.entries.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let message = format!("an interrupted {operation} (number {numbers}) of {files} has been {outcome}");
     Finding::warning("apply-in-flight", message)
+}
+
+/// What is said by a command that only looks, of what is half written.
+pub fn half_done(files: &[String]) -> Finding {
+    let message =
+        format!("an apply or rollback of {} is half done, so some files are old and some new", some_of(files));
+    let help = "wait for it where it still runs; else `wan22-policy history` finishes or undoes it";
+    Finding::warning("apply-in-flight", message).help(help)
 }
 
 /// Says what an interrupted run left, where the command that found it ends with an error and no report.

@@ -1,7 +1,7 @@
 //! `validate`: whether an installation is what it should be, and the repair of what can be put right.
 
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,12 +13,12 @@ use tempfile::NamedTempFile;
 
 use super::error::CliError;
 use super::inputs::Repaired;
-use super::installation::{Installation, no_locks, or_say, recovered};
+use super::installation::{Installation, half_done, no_locks, or_say, recovered};
 use super::options::{InstallationOptions, OutputOptions, PolicyOptions};
 use super::question::{Answer, Ask};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, FileChange, Recovered, Root};
-use crate::diag::{Finding, FindingRecord, did_you_mean};
+use crate::diag::{self, Finding, FindingRecord, Severity, did_you_mean};
 use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::{Facts, Origin, probe};
 use crate::fit;
@@ -42,7 +42,8 @@ const STACK: &str = "diffusers";
 ///
 /// Asks the rules of the policies, group by group. Each result is pass, fail or not measured;
 /// what cannot be looked at is never a pass. The score, and whether the installation is ready,
-/// follow from them by a formula of the policies. Ends with 3 when it is not ready.
+/// follow from them by a formula of the policies. Ends with 3 when it is not ready, or when
+/// something is found at error.
 ///
 /// --fix puts right what it safely can: values out of range, deprecated attributes, a broken
 /// config file, the simplest slips in Python sources. All files change together or none, and
@@ -57,7 +58,7 @@ const STACK: &str = "diffusers";
 #[command(verbatim_doc_comment)]
 pub struct Validate {
     /// Ask only the rules of this group; may be given several times [default: all]
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     only: Vec<String>,
 
     /// Put right what can be put right
@@ -95,7 +96,8 @@ pub struct Validate {
 struct StartOptions {
     /// Start the stack with this command, in the directory, and measure how long it takes until it is ready
     ///
-    /// It is stopped again with all that it started. This is the only thing of the installation that is ever run.
+    /// It is stopped again with all of its process group. This is the only thing of the installation that is ever run; how
+    /// long it took is kept in .wan22-policy/ for later validations.
     #[arg(long, value_name = "COMMAND", requires = "ready")]
     start: Option<String>,
 
@@ -128,8 +130,13 @@ impl Validate {
         let mut answer = self.ask.answer_by(&self.root, PolicyOptions::compile_rules)?;
         let machine = answer.facts.clone();
         let mut found: Vec<Finding> = in_flight.map(recovered).into_iter().collect();
+        if !self.fix
+            && let Some((_, files)) = transaction::in_flight(root)?
+        {
+            found.push(half_done(&files));
+        }
         let mut look = self.look(root, &mut answer)?;
-        let started = self.start()?;
+        let started = self.start(screen)?;
         let repairs = look.repairs(|group| self.is_asked(group));
         let mut written = Vec::new();
         if self.fix && !self.dry_run && !repairs.is_empty() {
@@ -158,7 +165,8 @@ impl Validate {
         } else {
             self.print(&report, &found, screen)?;
         }
-        Ok(if report.verdict.ready { Exit::Fine } else { Exit::Refused })
+        // What is wrong refuses, whether or not the installation runs all the same.
+        Ok(if report.verdict.ready && !diag::refuses(&found) { Exit::Fine } else { Exit::Refused })
     }
 
     // Looks at the installation, and adds what it sees to the facts.
@@ -166,6 +174,9 @@ impl Validate {
         let installation = Installation::find(self.root.path(), self.target.as_deref(), &answer.set)?;
         let python = answer.facts.value("software.python").and_then(|version| minor(version.as_str()?));
         let look = validate::look(root, installation.map(|installation| installation.target), &answer.set, python)?;
+        let refusals = answer.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        let refusals: Vec<String> = refusals.map(|finding| finding.code.to_string()).collect();
+        answer.facts.know("installation.refusals", refusals, Origin::Installation);
         answer.facts.fill(look.facts());
         if !self.ask.machine.is_live() {
             // The machine is another one; the installation is here.
@@ -184,10 +195,14 @@ impl Validate {
     }
 
     // Starts the stack, where that is asked.
-    fn start(&self) -> Result<Option<Started>, CliError> {
+    fn start(&self, screen: &mut Screen<'_>) -> Result<Option<Started>, CliError> {
         let StartOptions { start: Some(command), ready: Some(ready), start_limit } = &self.start else {
             return Ok(None);
         };
+        if std::io::stderr().is_terminal() {
+            let limit = start_limit.as_secs();
+            screen.complain(&format!("`{command}` is started; it has {limit} s to be ready, and Ctrl-C stops it\n"));
+        }
         let cancel = Arc::new(AtomicBool::new(false));
         let hooks = [SIGINT, SIGTERM].map(|signal| signal_hook::flag::register(signal, Arc::clone(&cancel)));
         let result = start::start(command, self.root.path(), ready, *start_limit, &cancel);
@@ -291,7 +306,7 @@ impl Validate {
             groups: titles.map(|(name, title)| GroupRecord::new(name, title, &verdict.judged)).collect(),
             findings: found.iter().map(FindingRecord::from).collect(),
             repairs: repairs.iter().map(|repair| record(repair, written)).collect(),
-            left: look.sources.left.iter().map(LeftRecord::from).collect(),
+            left: look.sources.left.iter().filter(|_| self.is_asked("syntax")).map(LeftRecord::from).collect(),
         })
     }
 
@@ -316,6 +331,9 @@ impl Validate {
             (false, true) if self.dry_run => "a dry run: nothing was written\n".to_owned(),
             (false, true) => format!("`wan22-policy rollback --root {root}` takes the repairs back\n"),
         };
+        if let Some(folder) = &self.report {
+            text += &format!("the reports are in {0}; open {0}/index.html in a browser\n", folder.display());
+        }
         screen.print(&text)
     }
 }

@@ -52,7 +52,8 @@ impl Verify {
         let path = self.root.path();
         let recorded = transaction::applied(root)?.map(|record| inputs::applied(record.inputs));
         let recorded = recorded.filter(|inputs| !inputs.is_null()).ok_or_else(|| {
-            let message = format!("nothing was applied in `{}`, so there is nothing to compare with", path.display());
+            let message =
+                format!("no plan was applied in `{}`, so nothing was applied to compare with", path.display());
             CliError::failed(message).help("`wan22-policy apply --dry-run` shows what an apply would change")
         })?;
         let inputs: Inputs = serde_json::from_value(recorded)

@@ -61,7 +61,7 @@ pub fn compile(files: &[LoadedFile]) -> Result<PolicySet, Vec<Finding>> {
             compiler.keep(Target::compile(entry, &file.document, &format!("/targets/{i}"), &language), &mut targets);
         }
     }
-    let validation = compiler.validation(&language, &disabled);
+    let validation = compiler.validation(&language);
     for (file, index) in compiler.stacks().into_values() {
         let unit = FileCompiler { file, language: &language };
         compiler.keep(unit.stack(index, &file.entries.stacks[index]), &mut stacks);
@@ -232,8 +232,9 @@ impl<'a> Compiler<'a> {
     }
 
     // The rules of all files, and the verdict of the highest layer that has one.
-    fn validation(&mut self, language: &Language, disabled: &BTreeSet<&str>) -> Validation {
+    fn validation(&mut self, language: &Language) -> Validation {
         let mut validation = Validation::default();
+        let disabled = self.disabled_rules();
         for (name, title) in self.files.iter().flat_map(|file| &file.entries.validation.groups) {
             match validation.groups.iter_mut().find(|(known, _)| known == name) {
                 Some((_, earlier)) => earlier.clone_from(title),
@@ -243,7 +244,7 @@ impl<'a> Compiler<'a> {
         for file in self.files {
             let unit = FileCompiler { file, language };
             for (i, entry) in file.entries.validation.rules.iter().enumerate() {
-                if !disabled.contains(entry.id.as_str()) {
+                if disabled.get(entry.id.as_str()).is_none_or(|layer| *layer <= file.layer) {
                     self.keep(unit.rule(i, entry, &validation.groups), &mut validation.rules);
                 }
             }
@@ -252,6 +253,24 @@ impl<'a> Compiler<'a> {
             validation.verdict = verdict.pop().or(validation.verdict);
         }
         validation
+    }
+
+    // Rules that a higher layer switches off, with that layer.
+    fn disabled_rules(&mut self) -> BTreeMap<&'a str, u8> {
+        let ids: BTreeSet<&str> =
+            self.files.iter().flat_map(|file| &file.entries.validation.rules).map(|rule| rule.id.as_str()).collect();
+        let mut disabled = BTreeMap::new();
+        for file in self.files {
+            for (i, id) in file.entries.validation.disable.iter().enumerate() {
+                if !ids.contains(id.as_str()) {
+                    let span = file.document.span(&format!("/validation/disable/{i}"));
+                    let finding = Finding::warning("unknown-disabled", format!("there is no rule `{id}`"));
+                    self.warnings.push(finding.at(span, "").maybe_help(did_you_mean(id, ids.iter().copied())));
+                }
+                disabled.insert(id.as_str(), file.layer);
+            }
+        }
+        disabled
     }
 
     // Functions are defined callee first, so that their types are known to their callers.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
-use super::source::PolicyFile;
+use super::source::{PolicyFile, ValidationSection};
 use crate::diag::{Finding, Source};
 use crate::yaml::{self, Document};
 
@@ -126,7 +126,13 @@ pub fn load(options: &LoadOptions) -> Result<(Vec<LoadedFile>, Vec<Finding>), Lo
             continue;
         }
         match read_file(&name, &file, options.allow_targets) {
-            Ok(file) => files.push(file),
+            Ok(mut file) => {
+                // Rules of a site count where those of `validate/` do, and where their groups are known.
+                if options.what == What::Policies {
+                    file.entries.validation = ValidationSection::default();
+                }
+                files.push(file);
+            }
             Err(finding) => invalid.push(finding),
         }
     }

@@ -51,6 +51,14 @@ pub struct Rule {
     pub source: Option<String>,
 }
 
+impl FilesTest {
+    /// Whether a file that says this is meant; one that cannot be read is.
+    pub fn is_about(&self, value: &Value) -> bool {
+        let holds = |(key, texts): &(String, Vec<String>)| texts.iter().any(|text| value[key] == *text.as_str());
+        value.is_null() || self.holding.iter().all(holds) && self.lacking.iter().all(|key| value.get(key).is_none())
+    }
+}
+
 /// What a rule asks.
 #[derive(Debug)]
 pub enum Test {
@@ -80,8 +88,10 @@ pub struct Metric {
 pub struct FilesTest {
     /// Which files, by their names below the root.
     pub pattern: GlobMatcher,
-    /// Texts that their topmost keys must hold to be meant.
-    pub holding: Vec<(String, String)>,
+    /// Texts of which their topmost keys must hold one to be meant.
+    pub holding: Vec<(String, Vec<String>)>,
+    /// Topmost keys that those which are meant do not have.
+    pub lacking: Vec<String>,
     /// What they may hold.
     pub schema: FileSchema,
 }
@@ -164,8 +174,9 @@ impl FileCompiler<'_> {
                     return Err(wrong("files", "a rule about files names their `schema`"));
                 };
                 let schema = FileSchema::of_entry(schema).map_err(|why| wrong("schema", &why))?;
-                let holding = entry.holding.iter().map(|(key, text)| (key.clone(), text.clone())).collect();
-                Ok(Test::Files(FilesTest { pattern: pattern.compile_matcher(), holding, schema }))
+                let holding = entry.holding.iter().map(|(key, texts)| (key.clone(), texts.clone())).collect();
+                let (pattern, lacking) = (pattern.compile_matcher(), entry.lacking.clone());
+                Ok(Test::Files(FilesTest { pattern, holding, lacking, schema }))
             }
             _ => Err(wrong("id", "a rule has one of `assert`, `metric` and `files`")),
         }

@@ -51,6 +51,9 @@ pub struct ValidationSection {
     /// What must hold of an installation.
     #[serde(default)]
     pub rules: Vec<RuleEntry>,
+    /// Ids of rules of lower layers that are no longer asked.
+    #[serde(default)]
+    pub disable: Vec<String>,
     /// What follows from the rules together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<VerdictEntry>,
@@ -90,9 +93,12 @@ pub struct RuleEntry {
     /// JSON files that must satisfy `schema`: a pattern below the root, such as `**/vae/config.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<String>,
-    /// Only those of `files` whose topmost keys hold these texts: `_class_name: AutoencoderKLWan`.
+    /// Only those of `files` whose topmost keys hold one of these texts: `_class_name: [AutoencoderKLWan]`.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub holding: IndexMap<String, String>,
+    pub holding: IndexMap<String, Vec<String>>,
+    /// Only those of `files` that have none of these topmost keys.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacking: Vec<String>,
     /// The schema of `files`, by its name in `schemas/targets`, or inline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,

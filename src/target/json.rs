@@ -17,6 +17,8 @@ use serde_json::{Map, Number, Value};
 
 use super::config::{self, Fault, KeyChange, Syntax, TextError, Tree, line_and_column};
 
+pub mod mend;
+
 /// JSON as Python's `json` reads it.
 pub struct Json;
 

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::config::Config;
+use super::config::{Config, TextError};
 use super::schema::{Edit, FileSchema, Problem};
 use super::source::Format;
-use super::{TargetFile, span_of};
+use super::{TargetFile, json, span_of};
 use crate::diag::Finding;
 
 /// A file that was looked at.
@@ -49,6 +49,9 @@ impl TargetFile {
             Ok(_) => return corrupt(format!("`{shown}` holds no sections, so the stack cannot use it"), (1, 1)),
             Err(error) => {
                 let message = format!("`{shown}` is not {}: {}", self.format.name(), error.message);
+                if let (Format::Json, Some(mended)) = (self.format, mended(text, shown, &message, &error)) {
+                    return mended;
+                }
                 return corrupt(message, (error.line, error.column));
             }
         };
@@ -72,6 +75,9 @@ pub fn look_at_json(text: &str, schema: &FileSchema, shown: &str) -> Looked {
         Ok(config) => Looked { problems: schema.problems(&config, None, shown), config: Some(config) },
         Err(error) => {
             let message = format!("`{shown}` is not {}: {}", Format::Json.name(), error.message);
+            if let Some(mended) = mended(text, shown, &message, &error) {
+                return mended;
+            }
             let finding = Finding::error("config-corrupt", message);
             let finding = finding.at(span_of(shown, text, (error.line, error.column)), "");
             let help = "it comes with the model: download that file again";
@@ -80,14 +86,26 @@ pub fn look_at_json(text: &str, schema: &FileSchema, shown: &str) -> Looked {
     }
 }
 
+// A file that nobody can read for slips that can be mended; `None` where there is more to it.
+fn mended(text: &str, shown: &str, message: &str, error: &TextError) -> Option<Looked> {
+    let (new, says) = json::mend::mend(text)?;
+    let finding = Finding::error("config-corrupt", message).at(span_of(shown, text, (error.line, error.column)), "");
+    let finding = finding.help(format!("`validate --fix` mends it: {}", says.join(", ")));
+    Some(Looked { problems: vec![Problem { finding, edit: Some(Edit::Mend(new, says)) }], config: None })
+}
+
 impl Looked {
     /// The text in which every problem that can be is put right, and the indices of those problems.
     ///
     /// `restored` stands for a file that cannot be read; what cannot be edited without harm to other values is left.
     pub fn mended(&self, restored: &str) -> (String, Vec<usize>) {
         let Some(mut config) = self.config.clone() else {
-            let restores = |problem: &Problem| problem.edit == Some(Edit::Restore);
-            return (restored.to_owned(), (0..self.problems.len()).filter(|i| restores(&self.problems[*i])).collect());
+            let whole = self.problems.iter().enumerate().find_map(|(i, problem)| match &problem.edit {
+                Some(Edit::Restore) => Some((restored.to_owned(), vec![i])),
+                Some(Edit::Mend(text, _)) => Some((text.clone(), vec![i])),
+                _ => None,
+            });
+            return whole.unwrap_or_default();
         };
         let mut mended = Vec::new();
         for (i, problem) in self.problems.iter().enumerate() {
@@ -95,7 +113,7 @@ impl Looked {
                 Some(Edit::Set(change)) => config.set(change),
                 Some(Edit::Remove(path)) => config.remove(path),
                 Some(Edit::Rename(path, other)) => config.rename(path, other),
-                Some(Edit::Restore) | None => continue,
+                Some(Edit::Restore | Edit::Mend(..)) | None => continue,
             };
             mended.extend(done.is_ok().then_some(i));
         }

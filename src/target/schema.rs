@@ -40,6 +40,8 @@ pub enum Edit {
     Rename(Vec<String>, String),
     /// The whole file as it comes with the target.
     Restore,
+    /// The whole file with slips mended that keep it from being read: the new text, and what was done.
+    Mend(String, Vec<String>),
 }
 
 impl FileSchema {
@@ -57,7 +59,10 @@ impl FileSchema {
                 };
                 serde_json::from_str(text).map_err(|error| format!("the schema `{name}` is not JSON: {error}"))?
             }
-            Value::Object(_) => entry.clone(),
+            Value::Object(_) => match jsonschema::meta::validate(entry) {
+                Ok(()) => entry.clone(),
+                Err(error) => return Err(format!("it is no JSON Schema: {error}, at `{}`", error.instance_path())),
+            },
             _ => return Err("a schema is the name of one that is shipped, or a JSON Schema".to_owned()),
         };
         Ok(Self { value, validator: OnceLock::new() })
@@ -158,8 +163,17 @@ impl Held<'_> {
         let (why, help) = reason.split_once(". ").unwrap_or((reason, "correct the keys that it names"));
         let why = why.trim_end_matches('.');
         let message = if why.contains(name) { why.to_owned() } else { format!("{name}: {why}") };
-        let finding = self.at(Finding::error("config-invalid", message), path);
+        let severity = match self.severity_of(path) {
+            Some("warning") => Severity::Warning,
+            _ => Severity::Error,
+        };
+        let finding = self.at(Finding::new("config-invalid", severity, message), path);
         Problem { finding: finding.help(help.trim_end_matches('.')), edit: None }
+    }
+
+    // How serious a wrong value of a key is to who reads it, where the schema says so.
+    fn severity_of(&self, path: &[String]) -> Option<&str> {
+        path.iter().try_fold(self.schema, |rule, key| rule["properties"].get(key))?["x-severity"].as_str()
     }
 
     // Why the schema asks for what was violated, where it says so in a sentence: of several keys together, or of what is not

@@ -79,6 +79,7 @@ impl Configs {
             let Finding { message, help, .. } = &problem.finding;
             Some(match (&problem.edit, help) {
                 (Some(Edit::Restore), _) => format!("{message}; the default that comes with the target is written"),
+                (Some(Edit::Mend(_, says)), _) => says.join(", "),
                 (_, Some(help)) => format!("{message}; {help}"),
                 (_, None) => message.clone(),
             })
@@ -113,13 +114,12 @@ impl Configs {
                 }
             };
             let looked = look_at_json(&String::from_utf8_lossy(&bytes), &test.schema, file);
-            let held = looked.value();
-            if looked.config.is_some() && test.holding.iter().any(|(key, text)| held[key] != text.as_str()) {
+            // What nobody can read is said once, for the first rule that may be about it.
+            if !test.is_about(looked.value()) || looked.config.is_none() && self.is_said(file) {
                 continue;
             }
             matched.files.push(file.clone());
-            // What no rule can read is said once.
-            if looked.config.is_none() && self.is_said(file) || self.take(file, &looked, Some(bytes), "") {
+            if self.take(file, &looked, Some(bytes), "") {
                 matched.broken.push(file.clone());
             }
         }

@@ -204,9 +204,13 @@ impl Bench<'_> {
 
     fn files(&self, matched: &Matched) -> Answer {
         let files = |count: usize| if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
-        match matched.broken.len() {
-            0 => (Outcome::Pass, files(matched.files.len()), None),
-            broken => (Outcome::Fail, format!("{broken} of {}", files(matched.files.len())), None),
+        match matched.broken.as_slice() {
+            [] => (Outcome::Pass, files(matched.files.len()), None),
+            [first] => (Outcome::Fail, format!("`{first}` does not hold what it must"), None),
+            broken => {
+                let says = format!("{} of {} do not hold what they must", broken.len(), files(matched.files.len()));
+                (Outcome::Fail, format!("{says}: {}", broken.join(", ")), None)
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub fn facts(tree: &Tree) -> Facts {
         let Some(folder) = name.strip_suffix(INDEX).filter(|folder| folder.is_empty() || folder.ends_with('/')) else {
             continue;
         };
-        let Some(index) = object(path) else { continue };
+        let Some(index) = object(path).filter(is_of_wan) else { continue };
         record(&mut facts, count, &Pipeline { tree, folder, place: path.with_file_name(""), index });
         count += 1;
     }
@@ -81,7 +81,8 @@ fn record(facts: &mut Facts, place: usize, pipeline: &Pipeline<'_>) {
     let mut know = |name: &str, value: Value| {
         facts.know(format!("installation.pipelines[{place}].{name}"), value, Origin::Installation);
     };
-    know("folder", pipeline.folder.trim_end_matches('/').into());
+    let folder = pipeline.folder.trim_end_matches('/');
+    know("folder", if folder.is_empty() { "." } else { folder }.into());
     let class = pipeline.index.get("_class_name").and_then(Value::as_str);
     know("class", class.map_or(Value::Null, Value::from));
     let named = |is_meant: &dyn Fn(&str, &str) -> bool| -> Value {
@@ -95,6 +96,11 @@ fn record(facts: &mut Facts, place: usize, pipeline: &Pipeline<'_>) {
         let number = pipeline.config(part).and_then(|config| config.get(key)?.as_i64());
         know(fact, number.map_or(Value::Null, Value::from));
     }
+}
+
+// Other models are none of this program's business.
+fn is_of_wan(index: &Map<String, Value>) -> bool {
+    index.get("_class_name").and_then(Value::as_str).is_some_and(|class| class.starts_with("Wan"))
 }
 
 fn object(path: &Path) -> Option<Map<String, Value>> {

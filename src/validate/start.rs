@@ -15,6 +15,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Longest time that one answer may take before it is asked again.
 const ANSWER: Duration = Duration::from_secs(2);
 
+/// How long it must live on after it has said that it is ready.
+const ALIVE: Duration = Duration::from_millis(300);
+
 /// What it has to end after it was asked to, before it is killed: a UI saves its state.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -116,7 +119,14 @@ pub fn start(
             (Ready::Url(url), _) => answers(url),
         };
         if is_ready {
-            return Ok(began.elapsed());
+            let took = began.elapsed();
+            // Whoever says so with its last words is not ready.
+            if matches!(ready, Ready::Text(_)) {
+                thread::sleep(ALIVE);
+            }
+            if running.0.try_wait()?.is_none() {
+                return Ok(took);
+            }
         }
         if let Some(status) = running.0.try_wait()? {
             // Its last words may still be under way.
@@ -277,6 +287,13 @@ mod tests {
             run("sleep 86391 & echo starting; sleep 0.3; echo 'Running on local URL' >&2; sleep 86391", &text, LIMIT);
         assert!((0.3..10.0).contains(&took.unwrap().as_secs_f64()));
         assert_eq!(processes_with("sleep 86391"), 0);
+    }
+
+    #[test]
+    fn who_says_that_it_is_ready_and_ends_is_not() {
+        let text = Ready::parse("Running on").unwrap();
+        let error = run("echo 'cannot bind, was: Running on local URL'; exit 1", &text, LIMIT).unwrap_err();
+        assert!(matches!(error, StartError::Ended { .. }), "{error}");
     }
 
     #[test]

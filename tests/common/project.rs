@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -24,6 +24,13 @@ impl Project {
     /// An empty one.
     pub fn empty() -> Self {
         Self(tempfile::tempdir().unwrap())
+    }
+
+    /// With a copy of an installation of `examples/` at `app`.
+    pub fn of_example(name: &str) -> Self {
+        let project = Self::empty();
+        copy(Path::new(&repository(&format!("examples/{name}"))), &project.path("app"));
+        project
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -75,6 +82,23 @@ impl Project {
         let identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main"];
         let output = Command::new("git").current_dir(self.0.path()).args(identity).args(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// A file or folder of the repository.
+pub fn repository(path: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).display().to_string()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use crate::report::validation::{
     FigureOrigin, FigureRecord, LeftRecord, RepairRecord, RuleRecord, RuleResult, ValidateReport,
 };
 
-/// Columns of a message before it goes on below.
-const WIDTH: usize = 90;
+/// Columns of a line; what goes on below begins where it began.
+const WIDTH: usize = 110;
 
 /// The rules of each group, and the verdict.
 pub fn render(report: &ValidateReport, paint: Paint) -> String {
@@ -32,7 +32,8 @@ pub fn repairs(report: &ValidateReport, paint: Paint) -> String {
         format!("{}{}\n", diff::coloured(&repair.diff, paint), says.collect::<String>())
     };
     let left = |left: &LeftRecord| {
-        let steps = left.steps.iter().enumerate().map(|(i, step)| format!("  {}. {}\n", i + 1, wrap(step, WIDTH, 5)));
+        let steps =
+            left.steps.iter().enumerate().map(|(i, step)| format!("  {}. {}\n", i + 1, wrap(step, WIDTH - 5, 5)));
         format!("{}\n{}\n", paint.bold(&format!("{} is left to you", left.file)), steps.collect::<String>())
     };
     report.repairs.iter().map(repair).chain(report.left.iter().map(left)).collect()
@@ -44,14 +45,18 @@ fn rule(record: &RuleRecord, widest: usize, paint: Paint) -> String {
         RuleResult::Fail => paint.red("fail        "),
         RuleResult::NotMeasured => paint.faint("not measured"),
     };
-    let indent = 2 + 12 + 2 + widest + 2;
+    let indent = (2 + 12 + 2 + widest + 2).min(WIDTH / 2);
     let figure = record.figure.as_ref().map_or_else(String::new, self::figure);
     let says = [record.message.as_str(), &figure].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-    let mut text = format!("  {word}  {:widest$}  {}", record.rule, wrap(&says.join("; "), WIDTH, indent));
+    let mut text = format!("  {word}  {:widest$}  {}", record.rule, wrap(&says.join("; "), WIDTH - indent, indent));
     text.truncate(text.trim_end().len());
     text.push('\n');
     if let Some(help) = &record.help {
-        text += &format!("{}{}\n", " ".repeat(indent), paint.faint(&wrap(&format!("help: {help}"), WIDTH, indent)));
+        text += &format!(
+            "{}{}\n",
+            " ".repeat(indent),
+            paint.faint(&wrap(&format!("help: {help}"), WIDTH - indent, indent))
+        );
     }
     text
 }
@@ -81,6 +86,7 @@ pub fn bounds(figure: &FigureRecord) -> String {
 /// A figure as precise as people read it.
 pub fn rounded(value: f64, unit: Option<Unit>) -> String {
     match unit {
+        Some(Unit::Seconds) if value >= 7200.0 => format!("{} h", (value / 360.0).round() / 10.0),
         Some(Unit::Seconds) if value >= 120.0 => format!("{} min", (value / 6.0).round() / 10.0),
         Some(Unit::Seconds) if value >= 10.0 => format!("{} s", value.round()),
         Some(Unit::Ratio) => format!("{} %", (value * 1000.0).round() / 10.0),
@@ -99,11 +105,11 @@ pub fn verdict(report: &ValidateReport, paint: Paint) -> String {
     let others: Vec<String> =
         others.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
     let others = if others.is_empty() { String::new() } else { format!(", {}", others.join(", ")) };
-    format!(
-        "{word}: {} of {} pass{others}; score {}, of the critical ones {}\n",
-        rules.passed,
-        count(total, "rule"),
-        percent(verdict.score),
-        percent(verdict.critical_score),
-    )
+    let critical = verdict.critical_rules;
+    let critical = match critical.passed + critical.failed + critical.not_measured {
+        0 => "none of them is critical".to_owned(),
+        _ => format!("of the critical ones {}", percent(verdict.critical_score)),
+    };
+    let (passed, total, score) = (rules.passed, count(total, "rule"), percent(verdict.score));
+    format!("{word}: {passed} of {total} pass{others}; score {score}, {critical}\n")
 }
