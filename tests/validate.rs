@@ -310,4 +310,10 @@ fn an_unknown_group_is_named_with_those_that_there_are() {
     let project = Project::of_example("wan22-ui");
     let asked = ["validate", "--root", "app", "--no-site", "--only", "sintax"];
     project.run(&asked).expect(2).says("the groups are syntax, vram,").says("did you mean `syntax`?");
+    // Before anything is written.
+    let project = Project::of_example("wan22-ui-broken");
+    let before = project.read("app/main.py");
+    let asked = ["validate", "--root", "app", "--no-site", "--fix", "--only", "syntax,sintax"];
+    project.run(&asked).expect(2);
+    assert_eq!(project.read("app/main.py"), before);
 }

@@ -25,6 +25,7 @@ use crate::fit;
 use crate::fit::saving::{Asked, Savings};
 use crate::log;
 use crate::measured::{self, StartMeasurement};
+use crate::policy::Validation;
 use crate::policy::rule::VerdictFormula;
 use crate::report::dossier::{Dossier, ReportFile};
 use crate::report::human::{self, validation};
@@ -128,6 +129,7 @@ impl Validate {
 
     fn validate(&self, root: &Root, in_flight: Option<&Recovered>, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         let mut answer = self.ask.answer_by(&self.root, PolicyOptions::compile_rules)?;
+        self.known_groups(&answer.set.validation)?;
         let machine = answer.facts.clone();
         let mut found: Vec<Finding> = in_flight.map(recovered).into_iter().collect();
         if !self.fix
@@ -167,6 +169,17 @@ impl Validate {
         }
         // What is wrong refuses, whether or not the installation runs all the same.
         Ok(if report.verdict.ready && !diag::refuses(&found) { Exit::Fine } else { Exit::Refused })
+    }
+
+    // Refuses a group that there is not, before anything is started or written.
+    fn known_groups(&self, validation: &Validation) -> Result<(), CliError> {
+        let known = || validation.groups.iter().map(|(name, _)| name.as_str());
+        let Some(group) = self.only.iter().find(|group| known().all(|name| name != group.as_str())) else {
+            return Ok(());
+        };
+        let names = known().collect::<Vec<_>>().join(", ");
+        let error = CliError::usage(format!("there is no group `{group}`; the groups are {names}"));
+        Err(error.maybe_help(did_you_mean(group, known())))
     }
 
     // Looks at the installation, and adds what it sees to the facts.
@@ -285,25 +298,16 @@ impl Validate {
         (repairs, written): (&[Repair], &[String]),
     ) -> Result<ValidateReport, CliError> {
         let formula = formula(answer)?;
-        let validation = &answer.set.validation;
-        let known = || validation.groups.iter().map(|(name, _)| name.as_str());
-        if let Some(group) = self.only.iter().find(|group| known().all(|name| name != group.as_str())) {
-            let help = did_you_mean(group, known());
-            let names = known().collect::<Vec<_>>().join(", ");
-            return Err(
-                CliError::usage(format!("there is no group `{group}`; the groups are {names}")).maybe_help(help)
-            );
-        }
-        let groups: Vec<&str> = known().filter(|name| self.is_asked(name)).collect();
+        let asked = || answer.set.validation.groups.iter().filter(|(name, _)| self.is_asked(name));
+        let groups: Vec<&str> = asked().map(|(name, _)| name.as_str()).collect();
         let verdict = judge(&answer.set, formula, &groups, (&answer.facts, &answer.plan), &look.configs)?;
-        let titles = validation.groups.iter().filter(|(name, _)| self.is_asked(name));
         Ok(ValidateReport {
             schema: SCHEMA.to_owned(),
             root: self.root.path().display().to_string(),
             target: look.stack.clone(),
             python: answer.facts.value("software.python").and_then(|version| version.as_str()).map(str::to_owned),
             verdict: VerdictRecord::new(&verdict, formula),
-            groups: titles.map(|(name, title)| GroupRecord::new(name, title, &verdict.judged)).collect(),
+            groups: asked().map(|(name, title)| GroupRecord::new(name, title, &verdict.judged)).collect(),
             findings: found.iter().map(FindingRecord::from).collect(),
             repairs: repairs.iter().map(|repair| record(repair, written)).collect(),
             left: look.sources.left.iter().filter(|_| self.is_asked("syntax")).map(LeftRecord::from).collect(),

@@ -32,6 +32,7 @@ fn secrets_become_stars_of_their_length() {
         ("api_key = 'a b c' # mine", "api_key = '*****' # mine"),
         ("export HF_TOKEN=abc", "export HF_TOKEN=***"),
         ("run --token abc --tile 256", "run --token *** --tile 256"),
+        ("{\"cmd\": \"main.py --password abc --token=def\"}", "{\"cmd\": \"main.py --password *** --token=***\"}"),
         ("tokens:\n  - one\n  - two\ntile: 256\n", "tokens:\n*******\n*******\ntile: 256\n"),
         ("password: |\n  one\n\n  two\ntile: 256", "password: *\n*****\n\n*****\ntile: 256"),
         ("- name: HF_TOKEN\n  value: abc\n", "- name: HF_TOKEN\n  value: ***\n"),

@@ -100,7 +100,9 @@ impl Reader<'_> {
             true => rest == ":" || rest.starts_with(": ") || rest.starts_with('='),
             false => quoted.trim_start().starts_with([':', '=']),
         };
-        if sure == Key::Secret && ends && name.starts_with([' ', '\t']) {
+        // What follows an option is its value, and then another option: `--password … --token=…`.
+        let is_option = self.bytes[key.start] == b'-';
+        if sure == Key::Secret && ends && !is_option && name.starts_with([' ', '\t']) {
             key.end + name.trim_end().len()
         } else {
             key.end
