@@ -41,7 +41,7 @@ fn syntax(c: &mut Criterion) {
         fs::copy(file, folder.path().join(format!("{index}.py"))).unwrap();
     }
     let read = sources::check(&Tree::read(folder.path()), None);
-    eprintln!("{} sources, {} broken", read.files, read.broken);
+    eprintln!("{} sources, {} broken", read.files, read.broken_files().len());
     let mut group = c.benchmark_group("validate");
     group.sample_size(10).throughput(Throughput::Elements(read.files as u64));
     group.bench_function("Python sources", |b| b.iter(|| sources::check(&Tree::read(black_box(folder.path())), None)));

@@ -7,7 +7,6 @@
 use serde_json::Value;
 
 use crate::apply::{ApplyError, FileChange, Root};
-use crate::diag::Severity;
 use crate::facts::{Facts, Origin};
 use crate::measured::{self, Measured};
 use crate::policy::PolicySet;
@@ -137,18 +136,5 @@ impl From<&Repaired> for Repair {
         let Repaired { file, before, repair } = repaired;
         let change = FileChange { file: file.clone(), before: Some(before.clone()), after: repair.after.clone() };
         Self { change, says: repair.edits.iter().map(|edit| edit.says.clone()).collect() }
-    }
-}
-
-impl Sources {
-    /// The files that Python cannot read.
-    pub fn broken_files(&self) -> Vec<String> {
-        let broken = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
-        broken.filter_map(|finding| Some(finding.labels.first()?.span.source.name.clone())).collect()
-    }
-
-    /// How many could not be looked into.
-    pub fn unread(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.severity < Severity::Error).count()
     }
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::python::repair::{Repair, repair};
 use super::python::{self, SyntaxError};
 use super::tree::{Entry, Tree};
-use crate::diag::{Finding, Source, Span};
+use crate::diag::{Finding, Severity, Source, Span};
 
 /// Larger files are not read: nobody wrote them by hand.
 const MAX_FILE: u64 = 4 << 20;
@@ -29,8 +29,6 @@ type Checked = Result<Option<(Finding, Result<Repaired, Left>)>, Finding>;
 pub struct Sources {
     /// How many files were read.
     pub files: usize,
-    /// How many of them Python cannot read.
-    pub broken: usize,
     /// The first error of each broken file, and the files that could not be read, by name.
     pub findings: Vec<Finding>,
     /// The broken files that can be repaired, by name.
@@ -91,7 +89,6 @@ pub fn check(tree: &Tree, version: Option<(u8, u8)>) -> Sources {
         Err(error) => vec![Err(unread(".", &error))],
     };
     sources.files = checked.iter().filter(|checked| checked.is_ok()).count();
-    sources.broken = checked.iter().filter(|checked| matches!(checked, Ok(Some(_)))).count();
     for checked in checked {
         match checked {
             Ok(None) => {}
@@ -106,6 +103,19 @@ pub fn check(tree: &Tree, version: Option<(u8, u8)>) -> Sources {
         }
     }
     sources
+}
+
+impl Sources {
+    /// The files that Python cannot read.
+    pub fn broken_files(&self) -> Vec<String> {
+        let broken = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
+        broken.filter_map(|finding| Some(finding.labels.first()?.span.source.name.clone())).collect()
+    }
+
+    /// How many could not be looked into.
+    pub fn unread(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.severity < Severity::Error).count()
+    }
 }
 
 fn is_python(path: &Path) -> bool {
@@ -145,7 +155,7 @@ mod tests {
             std::fs::write(root.path().join(name), text).unwrap();
         }
         let sources = check(&Tree::read(root.path()), Some((3, 11)));
-        assert_eq!((sources.files, sources.broken), (3, 2));
+        assert_eq!((sources.files, sources.broken_files().len()), (3, 2));
         let helps: Vec<_> = sources.findings.iter().map(|finding| finding.help.as_deref().unwrap()).collect();
         assert_eq!(
             helps,
