@@ -145,6 +145,8 @@ pub struct FileEdit {
     pub before: Option<String>,
     /// What it is to hold.
     pub after: String,
+    /// The same as values; null when there is no file and none is needed.
+    pub values: Value,
     /// Whether it is missing or broken, and `after` is made from the default that comes with the target.
     pub restored: bool,
     /// Key by key.
@@ -313,6 +315,7 @@ impl TargetFile {
                     format: self.format,
                     before,
                     after: String::new(),
+                    values: Value::Null,
                     restored: false,
                     changes: Vec::new(),
                     findings,
@@ -347,6 +350,7 @@ impl TargetFile {
             format: self.format,
             before,
             after: config.text(),
+            values: config.value().clone(),
             restored,
             changes,
             findings,

@@ -51,13 +51,15 @@ pub struct Repair {
     pub says: Vec<String>,
 }
 
-/// Looks at an installation; `python` is the version that reads its sources, `None` the newest that is known.
+/// Looks at an installation. `planned` are the target's files as `apply` would write them, and `python` is the version that
+/// reads the sources, `None` the newest that is known.
 ///
 /// # Errors
 /// A config file that lies behind a link out of the root, or cannot be read.
 pub fn look(
     root: &Root,
     target: Option<&Target>,
+    planned: &[Value],
     set: &PolicySet,
     python: Option<(u8, u8)>,
 ) -> Result<Look, ApplyError> {
@@ -65,7 +67,7 @@ pub fn look(
     Ok(Look {
         stack: target.map(|target| target.id.clone()),
         sources: sources::check(&tree, python),
-        configs: configs::look(root, target, &set.validation, &tree)?,
+        configs: configs::look(root, target, planned, &set.validation, &tree)?,
         pipelines: pipelines::facts(&tree),
         measured: measured::read(root).ok().flatten().unwrap_or_default(),
         tree,

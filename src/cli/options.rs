@@ -179,12 +179,15 @@ pub fn known_codes(codes: &[String], set: &PolicySet) -> Result<(), CliError> {
         let checks = set.checks.iter().map(|check| check.id.as_str());
         diag::CODES.iter().map(|info| info.name).chain(checks)
     };
-    match codes.iter().find(|code| known().all(|known| known != code.as_str())) {
-        None => Ok(()),
-        Some(code) => {
-            Err(CliError::usage(format!("no finding has the code `{code}`")).maybe_help(did_you_mean(code, known())))
-        }
-    }
+    let Some(code) = codes.iter().find(|code| known().all(|known| known != code.as_str())) else { return Ok(()) };
+    let is_rule = set.validation.rules.iter().any(|rule| rule.id == *code);
+    let help = match is_rule {
+        true => Some(format!(
+            "it is a rule of `validate`; a policy file leaves it out: `validation: {{ disable: [{code}] }}`"
+        )),
+        false => did_you_mean(code, known()),
+    };
+    Err(CliError::usage(format!("no finding has the code `{code}`")).maybe_help(help))
 }
 
 /// Which installation.

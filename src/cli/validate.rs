@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tempfile::NamedTempFile;
 
@@ -186,7 +187,11 @@ impl Validate {
     fn look(&self, root: &Root, answer: &mut Answer) -> Result<Look, CliError> {
         let installation = Installation::find(self.root.path(), self.target.as_deref(), &answer.set)?;
         let python = answer.facts.value("software.python").and_then(|version| minor(version.as_str()?));
-        let look = validate::look(root, installation.map(|installation| installation.target), &answer.set, python)?;
+        // A file that cannot be read gets no planned values, and is a finding of the look.
+        let edits = installation.as_ref().and_then(|installation| installation.edits(answer).ok()).unwrap_or_default();
+        let planned: Vec<Value> = edits.into_iter().map(|edit| edit.values).collect();
+        let target = installation.as_ref().map(|installation| installation.target);
+        let look = validate::look(root, target, &planned, &answer.set, python)?;
         let refusals = answer.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let refusals: Vec<String> = refusals.map(|finding| finding.code.to_string()).collect();
         answer.facts.know("installation.refusals", refusals, Origin::Installation);

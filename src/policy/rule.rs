@@ -51,6 +51,21 @@ pub struct Rule {
     pub source: Option<String>,
 }
 
+impl Rule {
+    /// The expressions that decide what comes out: its condition, and those of its test.
+    pub fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        let test: Vec<&Expr> = match &self.test {
+            Test::Assert(assert) => vec![assert],
+            Test::Metric(metric) => {
+                let bounds = metric.at_least.iter().chain(&metric.at_most).filter_map(Operand::expr);
+                std::iter::once(&metric.figure).chain(bounds).chain(&metric.predicted).collect()
+            }
+            Test::Files(_) => Vec::new(),
+        };
+        self.when.iter().chain(test)
+    }
+}
+
 impl FilesTest {
     /// Whether a file that says this is meant; one that cannot be read is.
     pub fn is_about(&self, value: &Value) -> bool {

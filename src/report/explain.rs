@@ -1,8 +1,10 @@
 //! Explanations: how a setting came to its value, what a fact, a function or a table is, what a finding's code means.
 
 mod definition;
+mod rule;
 
 pub use definition::{ColumnRecord, FunctionExplanation, NamedType, TableExplanation};
+pub use rule::{GroupExplanation, GroupedRule, RuleExplanation, TestRecord};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +14,7 @@ use serde_json::Value;
 
 use crate::diag::{At, Severity, codes, did_you_mean};
 use crate::engine::describe_limit;
-use crate::expr::{Comparison, functions};
+use crate::expr::{Comparison, Expr, functions};
 use crate::facts::Facts;
 use crate::facts::units::Unit;
 use crate::facts::vocabulary::{self, FactType, Stability};
@@ -50,6 +52,10 @@ pub enum Explanation {
     Check(CheckExplanation),
     /// A policy.
     Policy(PolicyExplanation),
+    /// A rule of `validate`.
+    Rule(Box<RuleExplanation>),
+    /// A group of such rules.
+    Group(GroupExplanation),
     /// A function that expressions may call.
     Function(FunctionExplanation),
     /// A table or constant that expressions read.
@@ -278,7 +284,8 @@ pub struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    /// Explains the setting, fact, function, table, check, policy or code of that name.
+    /// Explains the setting, fact, function, table, check, policy, rule, group or code of that name; rules and groups only
+    /// where the policies were compiled with them.
     ///
     /// # Errors
     /// Nothing has the name; `did you mean`, when something has one that is close.
@@ -293,6 +300,14 @@ impl Explainer<'_> {
             Explanation::Check(self.check(check))
         } else if let Some(policy) = self.set.policies.iter().find(|policy| policy.id == name) {
             Explanation::Policy(explain_policy(policy))
+        } else if let Some(rule) = self.set.validation.rules.iter().find(|rule| rule.id == name) {
+            Explanation::Rule(Box::new(RuleExplanation::new(
+                rule,
+                |expr| self.names_read(expr),
+                |name| self.read(name),
+            )))
+        } else if let Some(group) = GroupExplanation::find(&self.set.validation, name) {
+            Explanation::Group(group)
         } else if let Some(info) = codes::find(name) {
             let description = info.description.to_owned();
             Explanation::Code(CodeExplanation { description, severity: info.severity })
@@ -323,7 +338,9 @@ impl Explainer<'_> {
         let codes = codes::CODES.iter().map(|info| info.name);
         let functions = functions::FUNCTIONS.iter().map(|function| function.name);
         let functions = functions.chain(self.set.functions.keys().map(String::as_str));
-        settings.chain(facts).chain(checks).chain(policies).chain(codes).chain(functions)
+        let rules = self.set.validation.rules.iter().map(|rule| rule.id.as_str());
+        let groups = self.set.validation.groups.iter().map(|(group, _)| group.as_str());
+        settings.chain(facts).chain(checks).chain(policies).chain(rules).chain(groups).chain(codes).chain(functions)
     }
 
     fn setting(&self, spec: &SettingSpec) -> SettingExplanation {
@@ -368,6 +385,10 @@ impl Explainer<'_> {
             reads: considered.reads.iter().flat_map(|name| self.read(name)).collect(),
             because,
         }
+    }
+
+    fn names_read(&self, expr: &Expr) -> BTreeSet<String> {
+        self.set.reads(expr).into_iter().filter_map(|read| read.name()).collect()
     }
 
     // A name that an expression reads; of a list of records, each record's.
@@ -428,8 +449,8 @@ impl Explainer<'_> {
     }
 
     fn check(&self, check: &Check) -> CheckExplanation {
-        let names = check.when.iter().chain([&check.assert]).flat_map(|expr| self.set.reads(expr));
-        let names: BTreeSet<String> = names.filter_map(|read| read.name()).collect();
+        let names: BTreeSet<String> =
+            check.when.iter().chain([&check.assert]).flat_map(|expr| self.names_read(expr)).collect();
         CheckExplanation {
             at: check.span.at(),
             severity: check.severity,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::config::{Config, TextError};
-use super::schema::{Edit, FileSchema, Problem};
+use super::schema::{Edit, FileSchema, Other, Problem};
 use super::source::Format;
 use super::{TargetFile, json, span_of};
 use crate::diag::Finding;
@@ -21,8 +21,9 @@ impl TargetFile {
     /// Everything that the stack would stumble over: a file that is missing or cannot be read, a value that its schema does
     /// not allow, two keys for one thing that contradict each other.
     ///
-    /// `text` is `None` when the file does not exist, which only of a file that is `required` is wrong.
-    pub fn look(&self, text: Option<&str>, required: bool, shown: &str) -> Looked {
+    /// `text` is `None` when the file does not exist, which only of a file that is `required` is wrong. For a value that is not
+    /// allowed the one of `planned` is proposed, the file as `apply` would write it.
+    pub fn look(&self, text: Option<&str>, required: bool, planned: &Value, shown: &str) -> Looked {
         let restored = |finding: Finding, help: &str| {
             let problem = Problem { finding: finding.help(help), edit: Some(Edit::Restore) };
             Looked { problems: vec![problem], config: None }
@@ -55,7 +56,9 @@ impl TargetFile {
                 return corrupt(message, (error.line, error.column));
             }
         };
-        let mut problems = self.schema.problems(&config, Some(self.restore.value()), shown);
+        let planned = Other { what: "planned", values: planned };
+        let default = Other { what: "the default of the target", values: self.restore.value() };
+        let mut problems = self.schema.problems(&config, &[planned, default], shown);
         let mut contradictions = Vec::new();
         self.disagreements(shown, &config, &mut contradictions);
         let help = "`wan22-policy apply` gives both the planned value";
@@ -72,7 +75,7 @@ impl TargetFile {
 /// Everything that is wrong with a JSON file by a schema.
 pub fn look_at_json(text: &str, schema: &FileSchema, shown: &str) -> Looked {
     match Config::read(Format::Json, text, &Default::default()) {
-        Ok(config) => Looked { problems: schema.problems(&config, None, shown), config: Some(config) },
+        Ok(config) => Looked { problems: schema.problems(&config, &[], shown), config: Some(config) },
         Err(error) => {
             let message = format!("`{shown}` is not {}: {}", Format::Json.name(), error.message);
             if let Some(mended) = mended(text, shown, &message, &error) {

@@ -16,6 +16,7 @@ static SHIPPED: Dir = include_dir!("$CARGO_MANIFEST_DIR/schemas/targets");
 /// A JSON Schema, compiled when a file is first held against it.
 #[derive(Debug)]
 pub struct FileSchema {
+    name: Option<String>,
     value: Value,
     validator: OnceLock<Option<Validator>>,
 }
@@ -65,7 +66,12 @@ impl FileSchema {
             },
             _ => return Err("a schema is the name of one that is shipped, or a JSON Schema".to_owned()),
         };
-        Ok(Self { value, validator: OnceLock::new() })
+        Ok(Self { name: entry.as_str().map(str::to_owned), value, validator: OnceLock::new() })
+    }
+
+    /// Its name; `None` of one that is written out.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// The names of the schemas that are shipped.
@@ -78,17 +84,34 @@ impl FileSchema {
         self.validator.get_or_init(|| jsonschema::validator_for(&self.value).ok()).as_ref()
     }
 
-    /// Every value of a file that is not allowed, and every key that means nothing to who reads it. What stands in `restore`
-    /// is proposed where the schema says no nearer value.
-    pub fn problems(&self, config: &Config, restore: Option<&Value>, shown: &str) -> Vec<Problem> {
+    /// Every value of a file that is not allowed, and every key that means nothing to who reads it.
+    ///
+    /// In the place of a value that is not only misspelt the one that the first of `others` has there is proposed, if it is
+    /// allowed, else the nearest that is.
+    pub fn problems(&self, config: &Config, others: &[Other<'_>], shown: &str) -> Vec<Problem> {
         let Some(validator) = self.validator() else { return Vec::new() };
         let value = config.checked(|value| validator.iter_errors(value).map(|error| path_of(&error)).collect());
-        let held = Held { schema: &self.value, config, text: config.text(), value, shown };
-        let mut problems: Vec<Problem> =
-            validator.iter_errors(&held.value).flat_map(|error| held.violation(&error, restore)).collect();
+        let held = Held { schema: &self.value, config, text: config.text(), value, others, shown };
+        let errors: Vec<ValidationError<'_>> = validator.iter_errors(&held.value).collect();
+        let (together, alone): (Vec<_>, Vec<_>) = errors.iter().partition(|error| held.reason(error).is_some());
+        // What a value must be beside others is not asked of one that is wrong by itself.
+        let is_wrong = |error: &&&ValidationError<'_>| {
+            alone.iter().any(|other| !path_of(error).is_empty() && path_of(other) == path_of(error))
+        };
+        let together = together.iter().filter(|error| !is_wrong(error));
+        let mut problems: Vec<Problem> = alone.iter().chain(together).flat_map(|error| held.violation(error)).collect();
         held.keys(&held.value, &self.value, &mut Vec::new(), &mut problems);
         problems
     }
+}
+
+/// A file from which values are proposed.
+#[derive(Clone, Copy, Debug)]
+pub struct Other<'a> {
+    /// What its values are: `planned`.
+    pub what: &'a str,
+    /// What it says.
+    pub values: &'a Value,
 }
 
 // A file that is held against a schema.
@@ -97,6 +120,7 @@ struct Held<'a> {
     config: &'a Config,
     text: String,
     value: Value,
+    others: &'a [Other<'a>],
     shown: &'a str,
 }
 
@@ -107,7 +131,7 @@ impl Held<'_> {
         finding.at(span_of(self.shown, &self.text, place.unwrap_or((1, 1))), "")
     }
 
-    fn violation(&self, error: &ValidationError<'_>, restore: Option<&Value>) -> Vec<Problem> {
+    fn violation(&self, error: &ValidationError<'_>) -> Vec<Problem> {
         let path = path_of(error);
         let rule = self.rule(error);
         // Said by its key.
@@ -127,15 +151,28 @@ impl Held<'_> {
             (ValidationErrorKind::Required { property }, _) => {
                 let missing = property.as_str().unwrap_or_default();
                 let default = rule["properties"][missing].get("default").cloned();
-                (format!("{name} has no `{missing}`"), default.map(|value| (joined(&path, missing), value)))
+                let add = |value| {
+                    let place = joined(&path, missing);
+                    (format!("add `{}`: {value}", place.join(".")), place, value)
+                };
+                (format!("{name} has no `{missing}`"), default.map(add))
             }
             _ => {
                 let message = match allowed(rule) {
                     Some(allowed) => format!("{name} is {found}, and may be {allowed}"),
                     None => format!("{name}: {error}"),
                 };
-                let default = || rule.get("default").or_else(|| restore?.pointer(&pointer)).cloned();
-                (message, near(found, rule).or_else(default).map(|value| (path.clone(), value)))
+                let of_another = |other: &Other<'_>| {
+                    let value = instead(other.values.pointer(&pointer)?, rule)?;
+                    Some((format!("write {value}, which is {}", other.what), path.clone(), value))
+                };
+                let write = |value| (format!("write {value}"), path.clone(), value);
+                let better = meant(found, rule)
+                    .map(write)
+                    .or_else(|| self.others.iter().find_map(of_another))
+                    .or_else(|| nearest_number(found, rule).map(write))
+                    .or_else(|| rule.get("default").cloned().map(write));
+                (message, better)
             }
         };
         let finding = self.at(Finding::error("config-invalid", message), &path);
@@ -143,19 +180,14 @@ impl Held<'_> {
         let is_meant = |value: &Value| {
             found.as_str().and_then(|text| text.trim().parse().ok()).is_some_and(|meant: Value| meant == *value)
         };
-        if rule["readOnly"] == true && !better.as_ref().is_some_and(|(_, value)| is_meant(value)) {
+        if rule["readOnly"] == true && !better.as_ref().is_some_and(|(_, _, value)| is_meant(value)) {
             let help = "the weights decide it: take this file as it comes with the model";
             return vec![Problem { finding: finding.help(help), edit: None }];
         }
-        let help = better.as_ref().map(|(place, value)| match place.len() == path.len() {
-            true => format!("write {value}"),
-            false => format!("add `{}`: {value}", place.join(".")),
-        });
+        let Some((help, path, value)) = better else { return vec![Problem { finding, edit: None }] };
         // An entry of a list is not a key of its own.
-        let is_key = |place: &[String]| !place.is_empty() && place.iter().all(|key| key.parse::<usize>().is_err());
-        let edit = better.filter(|(place, _)| is_key(place));
-        let edit = edit.map(|(path, value)| Edit::Set(KeyChange { path, value }));
-        vec![Problem { finding: finding.maybe_help(help), edit }]
+        let is_key = !path.is_empty() && path.iter().all(|key| key.parse::<usize>().is_err());
+        vec![Problem { finding: finding.help(help), edit: is_key.then_some(Edit::Set(KeyChange { path, value })) }]
     }
 
     // What several keys must be together, or what is not allowed; which of them is wrong, or what is meant, nobody can tell.
@@ -287,14 +319,32 @@ fn types(rule: &Value) -> impl Iterator<Item = &str> {
     std::iter::once(&rule["type"]).chain(several).filter_map(Value::as_str)
 }
 
-// The value that a rule allows and that is meant most likely; `None` where nobody can guess.
-fn near(found: &Value, rule: &Value) -> Option<Value> {
-    if let (Some(values), Some(text)) = (rule["enum"].as_array(), found.as_str()) {
-        let texts = || values.iter().filter_map(Value::as_str);
-        return texts()
-            .find(|value| value.eq_ignore_ascii_case(text) || did_you_mean(text, [*value]).is_some())
-            .map(Value::from);
+// The value that a rule allows and that was misspelt; `None` where nobody can guess.
+fn meant(found: &Value, rule: &Value) -> Option<Value> {
+    let text = found.as_str()?;
+    if types(rule).any(|kind| kind == "boolean") {
+        return match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" => Some(true.into()),
+            "false" | "no" | "off" => Some(false.into()),
+            _ => None,
+        };
     }
+    if let Some(values) = rule["enum"].as_array() {
+        let mut texts = values.iter().filter_map(Value::as_str);
+        let is_meant = |value: &&str| value.eq_ignore_ascii_case(text) || did_you_mean(text, [*value]).is_some();
+        return texts.find(is_meant).map(Value::from);
+    }
+    let number: f64 = text.trim().parse().ok()?;
+    nearest_number(found, rule).filter(|near| near.as_f64() == Some(number))
+}
+
+// A value that stands elsewhere, if a rule allows it.
+fn instead(value: &Value, rule: &Value) -> Option<Value> {
+    jsonschema::validator_for(rule).is_ok_and(|rule| rule.is_valid(value)).then(|| value.clone())
+}
+
+// The number that a rule allows next to one that it does not; `None` where there is none.
+fn nearest_number(found: &Value, rule: &Value) -> Option<Value> {
     let wanted = types(rule).find(|kind| matches!(*kind, "integer" | "number"))?;
     // Next to a bound that is not in the range nothing is nearest.
     if rule.get("exclusiveMinimum").or(rule.get("exclusiveMaximum")).is_some() {

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::Repair;
 use super::tree::{Entry, Tree};
 use crate::apply::{self, ApplyError, FileChange, Root};
@@ -42,11 +44,17 @@ pub struct Matched {
     pub broken: Vec<String>,
 }
 
-/// Looks at the files of a stack, and at those that rules are about.
+/// Looks at the files of a stack, and at those that rules are about. `planned` are the former as `apply` would write them.
 ///
 /// # Errors
 /// A file of the stack that lies behind a link out of the root, or cannot be read.
-pub fn look(root: &Root, target: Option<&Target>, validation: &Validation, tree: &Tree) -> Result<Configs, ApplyError> {
+pub fn look(
+    root: &Root,
+    target: Option<&Target>,
+    planned: &[Value],
+    validation: &Validation,
+    tree: &Tree,
+) -> Result<Configs, ApplyError> {
     let mut configs = Configs::default();
     if target.is_none() {
         let message = "no known stack, so the files of none were looked at";
@@ -56,7 +64,8 @@ pub fn look(root: &Root, target: Option<&Target>, validation: &Validation, tree:
         let bytes = apply::read(root, &file.path)?;
         let text = bytes.as_deref().map(String::from_utf8_lossy);
         configs.present.extend(text.is_some().then(|| file.path.clone()));
-        let looked = file.look(text.as_deref(), index == 0, &file.path);
+        let planned = planned.get(index).unwrap_or(&Value::Null);
+        let looked = file.look(text.as_deref(), index == 0, planned, &file.path);
         if configs.take(&file.path, &looked, bytes, &file.restored()) {
             configs.broken.push(file.path.clone());
         }

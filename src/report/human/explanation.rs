@@ -9,7 +9,8 @@ use crate::facts::vocabulary::Stability;
 use crate::plan::Origin;
 use crate::report::explain::{
     CandidateRecord, ColumnRecord, ConsideredRecord, ExplainReport, Explanation, FactExplanation, FunctionExplanation,
-    OutcomeRecord, PolicyRecord, ReadRecord, SettingExplanation, TableExplanation,
+    GroupExplanation, GroupedRule, OutcomeRecord, PolicyRecord, ReadRecord, RuleExplanation, SettingExplanation,
+    TableExplanation, TestRecord,
 };
 use crate::report::paint::Paint;
 use crate::report::table::Table;
@@ -44,9 +45,56 @@ pub fn render(report: &ExplainReport, paint: Paint) -> String {
             text += &reasons(&policy.policy);
             text
         }
+        Explanation::Rule(rule) => render_rule(&report.name, rule, paint),
+        Explanation::Group(group) => render_group(&report.name, group, paint),
         Explanation::Function(function) => render_function(&report.name, function, paint),
         Explanation::Table(table) => render_table(&report.name, table, paint),
     }
+}
+
+fn render_rule(name: &str, rule: &RuleExplanation, paint: Paint) -> String {
+    let critical = if rule.critical { ", critical" } else { "" };
+    let mut text = format!("{} (rule of {}{critical}), {}\n", paint.bold(name), rule.group, place(&rule.at));
+    text += &section("when", rule.when.as_deref());
+    text += &match &rule.test {
+        TestRecord::Assert { assert } => section("assert", Some(assert)),
+        TestRecord::Metric { metric, at_least, at_most, predicted } => [
+            section("metric", Some(metric)),
+            section("at least", at_least.as_deref()),
+            section("at most", at_most.as_deref()),
+            section("predicted", predicted.as_deref()),
+        ]
+        .concat(),
+        TestRecord::Files { files, holding, lacking, schema } => {
+            let holding: Vec<String> =
+                holding.iter().map(|(key, texts)| format!("{key}: {}", texts.join(" or "))).collect();
+            [
+                section("files", Some(files)),
+                section("holding", Some(&holding.join("; "))),
+                section("lacking", Some(&lacking.join(", "))),
+                section("schema", Some(schema.as_deref().unwrap_or("written out in the rule"))),
+            ]
+            .concat()
+        }
+    };
+    text += &section("pass", rule.pass.as_deref());
+    text += &section("fail", rule.fail.as_deref());
+    text += &section("help", rule.help.as_deref());
+    text += &section("why", Some(&rule.why));
+    text += &section("source", rule.source.as_deref());
+    text += &reads(&rule.reads, paint);
+    text += &format!("\n`wan22-policy validate --only {}` asks it\n", rule.group);
+    text
+}
+
+fn render_group(name: &str, group: &GroupExplanation, paint: Paint) -> String {
+    let mut text = format!("{} (rules of validate)\n  {}\n\n", paint.bold(name), group.description);
+    for GroupedRule { rule, critical, why } in &group.rules {
+        let critical = if *critical { ", critical" } else { "" };
+        text += &format!("  {}{critical}\n      {}\n", paint.bold(rule), wrap(why, WIDTH, 6));
+    }
+    text += &format!("\n`wan22-policy validate --only {name}` asks them\n");
+    text
 }
 
 fn render_function(name: &str, function: &FunctionExplanation, paint: Paint) -> String {
