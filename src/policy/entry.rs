@@ -13,7 +13,7 @@ use super::template::Template;
 use crate::diag::{Finding, Span, did_you_mean};
 use crate::expr::namespaces;
 use crate::expr::{Expr, Language, Operand, Read, Type};
-use crate::facts::units::{Unit, parse_quantity};
+use crate::facts::units::{QuantityError, Unit, parse_quantity};
 use crate::facts::vocabulary::{self, Stability};
 use crate::settings::{SETTINGS, SettingSpec, SettingType};
 use crate::yaml::{Document, ScalarText, escape};
@@ -339,6 +339,18 @@ impl FileCompiler<'_> {
         Ok(rule)
     }
 
+    /// A text that is a quantity, such as `12 GiB`; `None` of anything else. One of another unit is an error.
+    pub fn quantity(&self, value: &Value, unit: Option<Unit>, pointer: &str) -> Result<Option<Operand>, Vec<Finding>> {
+        let Some((text, unit)) = value.as_str().zip(unit) else { return Ok(None) };
+        match parse_quantity(text, unit) {
+            Ok(quantity) => Ok(Some(Operand::Literal(Value::Number(quantity)))),
+            Err(error @ (QuantityError::WrongUnit { .. } | QuantityError::NotWhole { .. })) => {
+                Err(vec![Finding::error("unit-mismatch", error.to_string()).at(self.document().span(pointer), "")])
+            }
+            Err(QuantityError::NotANumber { .. } | QuantityError::UnknownSuffix { .. }) => Ok(None),
+        }
+    }
+
     // A quantity, a number or a list is a literal; any other text is an expression.
     fn operand(
         &self,
@@ -355,9 +367,8 @@ impl FileCompiler<'_> {
                 items.iter().enumerate().map(|(i, item)| self.literal(spec, item, &format!("{pointer}/{i}")));
             return literals.collect::<Result<_, _>>().map(|items| Operand::Literal(Value::Array(items)));
         }
-        let quantity = value.as_str().zip(spec.unit).and_then(|(text, unit)| parse_quantity(text, unit).ok());
-        if let Some(quantity) = quantity {
-            return Ok(Operand::Literal(Value::Number(quantity)));
+        if let Some(quantity) = self.quantity(value, spec.unit, pointer)? {
+            return Ok(quantity);
         }
         if let Value::String(text) = value {
             let expr = self.stable(text, pointer, &[])?;

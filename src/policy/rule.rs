@@ -8,7 +8,7 @@ use super::source::{RuleEntry, VerdictEntry};
 use super::template::Template;
 use crate::diag::{Finding, Span};
 use crate::expr::{Expr, Operand, Type};
-use crate::facts::units::{Unit, parse_quantity};
+use crate::facts::units::{Unit, show};
 use crate::target::schema::FileSchema;
 
 /// What an installation must be, and what follows from it.
@@ -214,14 +214,21 @@ impl FileCompiler<'_> {
             let finding = Finding::error("policy-file", "a figure without `at_least` or `at_most` cannot fail");
             return Err(vec![finding.at(figure.span(), "")]);
         }
+        if let (Some(Operand::Literal(least)), Some(Operand::Literal(most))) = (&at_least, &at_most)
+            && least.as_f64() > most.as_f64()
+        {
+            let unit = wanted.unit();
+            let message = format!("no figure is at least {} and at most {}", show(least, unit), show(most, unit));
+            let span = self.document().span(&format!("{base}/at_most"));
+            return Err(vec![Finding::error("policy-file", message).at(span, "")]);
+        }
         Ok(Metric { figure, at_least, at_most, predicted: predicted.transpose()? })
     }
 
     // A quantity or a number is a literal; any other text is an expression.
     fn bound(&self, value: &Value, pointer: &str, wanted: &Type) -> Result<Operand, Vec<Finding>> {
-        let quantity = value.as_str().zip(wanted.unit()).and_then(|(text, unit)| parse_quantity(text, unit).ok());
-        match (quantity, value) {
-            (Some(quantity), _) => Ok(Operand::Literal(Value::Number(quantity))),
+        match (self.quantity(value, wanted.unit(), pointer)?, value) {
+            (Some(quantity), _) => Ok(quantity),
             (None, Value::Number(_)) => Ok(Operand::Literal(value.clone())),
             (None, Value::String(text)) => {
                 let expr = self.expr(text, pointer, &[])?;
