@@ -595,7 +595,7 @@ fn the_page_says_the_verdict_first_and_its_tables_are_whole() {
     }
     let page = &reports(&Project::of_example("wan22-ui-broken"), &[]).files["report.md"];
     assert!(page.contains("| config.json:5:22 |"), "{page}");
-    assert!(page.contains("## What a repair would change") && page.contains("+    \"vae_tile_size\": 512"), "{page}");
+    assert!(page.contains("## What a repair would change") && page.contains("+    \"vae_tile_size\": 384"), "{page}");
 }
 
 #[test]

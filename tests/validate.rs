@@ -343,3 +343,14 @@ fn rules_and_groups_are_explained_and_a_broken_one_is_no_matter_of_settings() {
         .expect(3)
         .says("no group `no-such-group`");
 }
+
+#[test]
+fn another_web_project_is_not_taken_for_the_ui() {
+    let project = Project::empty();
+    for file in ["app/backend/main.py", "app/frontend/package.json", "app/main.py", "app/core/__init__.py"] {
+        project.write(file, "");
+    }
+    assert_eq!(validate(&project, &["--only", "components"], 3)["target"], Value::Null);
+    project.write("app/backend/services/generation_service.py", "");
+    assert_eq!(validate(&project, &["--only", "components"], 3)["target"], "wan22-ui");
+}
