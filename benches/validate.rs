@@ -40,11 +40,13 @@ fn syntax(c: &mut Criterion) {
     for (index, file) in files.iter().enumerate() {
         fs::copy(file, folder.path().join(format!("{index}.py"))).unwrap();
     }
-    let read = sources::check(&Tree::read(folder.path()), None);
+    let read = sources::check(&Tree::read(folder.path(), None), None);
     eprintln!("{} sources, {} broken", read.files, read.broken_files().len());
     let mut group = c.benchmark_group("validate");
     group.sample_size(10).throughput(Throughput::Elements(read.files as u64));
-    group.bench_function("Python sources", |b| b.iter(|| sources::check(&Tree::read(black_box(folder.path())), None)));
+    group.bench_function("Python sources", |b| {
+        b.iter(|| sources::check(&Tree::read(black_box(folder.path()), None), None))
+    });
     group.finish();
 }
 

@@ -4,6 +4,8 @@
 //! [`Look::facts`] makes facts of it, and [`judge()`] holds them against the rules of the policies. What can be put right
 //! stands beside what is wrong, as new file contents that [`crate::apply`] may write.
 
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::apply::{ApplyError, FileChange, Root};
@@ -51,19 +53,20 @@ pub struct Repair {
     pub says: Vec<String>,
 }
 
-/// Looks at an installation. `planned` are the target's files as `apply` would write them, and `python` is the version that
+/// Looks at an installation, and at a folder of models that lies elsewhere. `planned` are the target's files as `apply` would write them, and `python` is the version that
 /// reads the sources, `None` the newest that is known.
 ///
 /// # Errors
 /// A config file that lies behind a link out of the root, or cannot be read.
 pub fn look(
     root: &Root,
+    models: Option<&Path>,
     target: Option<&Target>,
     planned: &[Value],
     set: &PolicySet,
     python: Option<(u8, u8)>,
 ) -> Result<Look, ApplyError> {
-    let tree = Tree::read(root.path());
+    let tree = Tree::read(root.path(), models);
     Ok(Look {
         stack: target.map(|target| target.id.clone()),
         sources: sources::check(&tree, python),

@@ -36,7 +36,7 @@ impl Root {
     }
 
     fn probe(&self) -> Facts {
-        let facts = checkpoints::probe(self.0.path());
+        let facts = checkpoints::probe(self.0.path(), None);
         common::assert_origins_are_declared("the checkpoints", &facts);
         facts
     }
@@ -129,7 +129,7 @@ fn what_tensors_do_not_tell_is_unknown() {
 fn the_name_of_the_root_tells_as_those_below_it_do() {
     let root = Root::new();
     safetensors(&root.path("Wan2.1-T2V-14B/model.safetensors"), &A14B.official(), "F32", 4);
-    let facts = checkpoints::probe(&root.path("Wan2.1-T2V-14B"));
+    let facts = checkpoints::probe(&root.path("Wan2.1-T2V-14B"), None);
     assert_eq!(
         (&model(&facts, 0)["name"], &model(&facts, 0)["file"]),
         (&json!("t2v-14b"), &json!("model.safetensors"))
@@ -737,9 +737,34 @@ fn links_pipes_and_odd_names_do_no_harm() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn models_that_lie_elsewhere_are_found_when_they_are_named() {
+    use std::os::unix::fs::symlink;
+    let (root, elsewhere) = (Root::new(), Root::new());
+    safetensors(&elsewhere.path("blobs/a"), &T2V_1_3B.official(), "BF16", 2);
+    fs::create_dir(elsewhere.path("snapshot")).unwrap();
+    symlink("../blobs/a", elsewhere.path("snapshot/model.safetensors")).unwrap();
+    symlink(elsewhere.path(""), root.path("models")).unwrap();
+    // A link that leads out is followed only where it is asked, for the folder may be a stranger's.
+    let facts = root.probe();
+    assert_eq!(facts.count("models"), Some(0));
+    assert_eq!(findings(&facts), ["checkpoint-unread: `models` is a link that leads out of the installation"]);
+    let place = dunce::canonicalize(elsewhere.path("snapshot")).unwrap();
+    for named in [elsewhere.path(""), root.path("models"), elsewhere.path("snapshot")] {
+        let facts = checkpoints::probe(&root.path(""), Some(&named));
+        let file = format!("{}/model.safetensors", place.display());
+        assert_eq!((&model(&facts, 0)["file"], facts.count("models")), (&json!(file), Some(1)));
+    }
+    assert_eq!(findings(&checkpoints::probe(&root.path(""), Some(&root.path("models")))), [""; 0]);
+    // What lies below the root is not found twice.
+    safetensors(&root.path("own/model.safetensors"), &T2V_1_3B.official(), "BF16", 2);
+    assert_eq!(checkpoints::probe(&root.path(""), Some(&root.path("own"))).count("models"), Some(1));
+}
+
 #[test]
 fn a_folder_that_is_not_there_leaves_the_models_unknown() {
-    let facts = checkpoints::probe(Path::new("/nowhere/at/all"));
+    let facts = checkpoints::probe(Path::new("/nowhere/at/all"), None);
     assert_eq!(facts.value("models"), None);
     assert!(facts.reason("models").starts_with("the folder cannot be searched: "));
     assert_eq!(Root::new().probe().count("models"), Some(0));

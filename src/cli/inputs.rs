@@ -44,6 +44,9 @@ pub struct Inputs {
     /// The Python that was named, as an absolute path.
     #[serde(default)]
     pub python: Option<PathBuf>,
+    /// The folder of models that was named, as an absolute path.
+    #[serde(default)]
+    pub models: Option<PathBuf>,
     /// The machine, when it was not the one that the program ran on.
     pub facts: Option<FactsFile>,
 }
@@ -77,6 +80,7 @@ impl Inputs {
             allow: question.allow.clone(),
             gpu_index: machine.gpu_index,
             python: root.python.as_ref().map(absolute).transpose()?,
+            models: root.models.as_ref().map(absolute).transpose()?,
             facts: None,
         })
     }

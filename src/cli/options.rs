@@ -102,7 +102,8 @@ fn compiled(files: &[LoadedFile], mut findings: Vec<Finding>) -> Result<PolicySe
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Question")]
 pub struct QuestionOptions {
-    /// The model to run, and the video's width, height (px) and number of frames [default: ti2v-5b]
+    /// The model to run, and the video's width, height (px) and number of frames [default: the only one on
+    /// the disk, else ti2v-5b]
     ///
     /// Without a size, the one that the model is usually run at. Example: ti2v-5b:1280x704x49 is a video of two
     /// seconds.
@@ -216,6 +217,10 @@ pub struct InstallationOptions {
     /// The Python that the stack runs in: its interpreter, or the folder of its environment [default: that in DIR]
     #[arg(long, value_name = "PATH")]
     pub python: Option<PathBuf>,
+
+    /// A folder of models that lies elsewhere, such as on another disk, besides those in the directory
+    #[arg(long, value_name = "DIR")]
+    pub models: Option<PathBuf>,
 }
 
 impl InstallationOptions {
@@ -230,11 +235,15 @@ impl InstallationOptions {
             let help = "name its interpreter, or the folder that holds its `pyvenv.cfg` or `conda-meta`";
             return Err(CliError::usage(format!("there is no Python at `{}`", python.display())).help(help));
         }
+        if let Some(models) = self.models.as_deref().filter(|models| !models.is_dir()) {
+            return Err(CliError::failed(format!("there is no folder `{}`", models.display())));
+        }
         // The current folder may have been deleted, and need not be there.
         if self.path() != Path::new(".") && !self.path().is_dir() {
             return Err(CliError::failed(format!("there is no folder `{}`", self.path().display())));
         }
-        Ok(Installation { folder: Some(self.path().to_owned()), python: self.python.clone() })
+        let Self { python, models, .. } = self.clone();
+        Ok(Installation { folder: Some(self.path().to_owned()), python, models })
     }
 }
 

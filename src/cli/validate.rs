@@ -191,7 +191,7 @@ impl Validate {
         let edits = installation.as_ref().and_then(|installation| installation.edits(answer).ok()).unwrap_or_default();
         let planned: Vec<Value> = edits.into_iter().map(|edit| edit.values).collect();
         let target = installation.as_ref().map(|installation| installation.target);
-        let look = validate::look(root, target, &planned, &answer.set, python)?;
+        let look = validate::look(root, self.root.models.as_deref(), target, &planned, &answer.set, python)?;
         let refusals = answer.findings.iter().filter(|finding| finding.severity == Severity::Error);
         let refusals: Vec<String> = refusals.map(|finding| finding.code.to_string()).collect();
         answer.facts.know("installation.refusals", refusals, Origin::Installation);

@@ -94,6 +94,7 @@ impl Verify {
     fn ask(&self, recorded: Inputs) -> Result<Answer, CliError> {
         let mut root = self.root.clone();
         root.python = root.python.or_else(|| recorded.python.clone());
+        root.models = root.models.or_else(|| recorded.models.clone());
         let facts: Facts = match &recorded.facts {
             Some(file) if self.machine.is_live() => read_facts(Source::new("applied.json", json::text(file)))?,
             _ => self.machine.gather(&root)?,
@@ -102,7 +103,12 @@ impl Verify {
         let overrides = recorded.overrides.iter().chain(&self.machine.overrides).cloned().collect();
         let gpu_index = self.machine.gpu_index.or(recorded.gpu_index);
         let cards = recorded.policy_options().table("gpus")?;
-        answer(Inputs { overrides, gpu_index, python: root.python, ..recorded }, facts, set, &cards)
+        answer(
+            Inputs { overrides, gpu_index, python: root.python, models: root.models, ..recorded },
+            facts,
+            set,
+            &cards,
+        )
     }
 }
 

@@ -35,11 +35,13 @@ pub mod win32;
 /// Where a stack lies.
 #[derive(Clone, Debug, Default)]
 pub struct Installation {
-    /// Its folder, which holds the models too; the current one without it.
+    /// Its folder, which may hold models too; the current one without it.
     pub folder: Option<PathBuf>,
     /// The Python that it runs in, when it is not the one that its folder shows: an interpreter, or the folder of an
     /// environment.
     pub python: Option<PathBuf>,
+    /// A folder with models besides those in its folder, such as one on another disk.
+    pub models: Option<PathBuf>,
 }
 
 /// Where the facts of a machine come from: this machine, or files saved on another.
@@ -66,7 +68,8 @@ pub fn installation(installation: &Installation, facts: &mut Facts) {
     let is_known = |family: &str| facts.iter().any(|(name, fact)| is_at_or_below(name, family) && fact.is_known());
     let folder = installation.folder.as_deref();
     let software = (!is_known("software")).then(|| software::live(folder, installation.python.as_deref()));
-    let models = folder.filter(|_| !is_known("models")).map(checkpoints::probe);
+    let elsewhere = installation.models.as_deref();
+    let models = folder.filter(|_| !is_known("models")).map(|folder| checkpoints::probe(folder, elsewhere));
     [software, models].into_iter().flatten().for_each(|found| facts.fill(found));
 }
 

@@ -93,12 +93,17 @@ pub struct UnknownModel {
     pub known: Vec<String>,
 }
 
-/// Records what was not asked for: the default model, its own size, steps and passes (its row of `data.models`), one video at a
+/// Records what was not asked for: the model whose transformer lies on the disk, else the default one, its own size, steps and passes (its row of `data.models`), one video at a
 /// time, the goal `balanced`.
 ///
 /// # Errors
 /// The table has no row for the model.
 pub fn complete(facts: &mut Facts, models: &Map<String, Value>) -> Result<(), UnknownModel> {
+    if facts.value("workload.model").is_none()
+        && let Some(model) = on_disk(facts, models)
+    {
+        facts.know("workload.model", model, Origin::Checkpoint);
+    }
     let mut default = |name: &str, value: Value| {
         if facts.value(name).is_none() {
             facts.know(name, value, Origin::User);
@@ -121,6 +126,15 @@ pub fn complete(facts: &mut Facts, models: &Map<String, Value>) -> Result<(), Un
     Ok(())
 }
 
+// The only model of the table whose transformer lies on the disk; `None` where there is none, or several could be meant.
+fn on_disk(facts: &Facts, models: &Map<String, Value>) -> Option<String> {
+    let text = |index: usize, name: &str| facts.value(&format!("models[{index}].{name}")).and_then(Value::as_str);
+    let transformers = (0..facts.count("models")?).filter(|index| text(*index, "component") == Some("dit"));
+    let mut names = transformers.filter_map(|index| text(index, "name")).filter(|name| models.contains_key(*name));
+    let first = names.next()?;
+    names.all(|name| name == first).then(|| first.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -141,6 +155,27 @@ mod tests {
         assert_eq!(facts.value("workload.steps"), Some(&json!(50)));
         assert_eq!(facts.value("workload.goal"), Some(&json!("balanced")));
         assert_eq!(facts.origin("workload.width"), Some(Origin::Table));
+    }
+
+    #[test]
+    fn the_only_model_on_the_disk_is_meant() {
+        let default = |names: &[&str], asked: Option<&str>| {
+            let mut facts = Facts::new("");
+            facts.know("models", names.len(), Origin::Checkpoint);
+            for (index, name) in names.iter().enumerate() {
+                facts.know(format!("models[{index}].component"), "dit", Origin::Checkpoint);
+                facts.know(format!("models[{index}].name"), *name, Origin::Checkpoint);
+            }
+            asked.into_iter().for_each(|model| facts.know("workload.model", model, Origin::User));
+            complete(&mut facts, &models()).unwrap();
+            facts.value("workload.model").and_then(Value::as_str).unwrap().to_owned()
+        };
+        assert_eq!(default(&[], None), "ti2v-5b");
+        assert_eq!(default(&["tiny", "tiny"], None), "tiny");
+        assert_eq!(default(&["of-no-row", "tiny"], None), "tiny");
+        assert_eq!(default(&["tiny"], Some("ti2v-5b")), "ti2v-5b");
+        // Which of several is meant nobody can tell.
+        assert_eq!(default(&["tiny", "ti2v-5b"], None), "ti2v-5b");
     }
 
     #[test]

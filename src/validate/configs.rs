@@ -112,7 +112,7 @@ impl Configs {
 
     fn matched(&mut self, test: &FilesTest, tree: &Tree) -> Matched {
         let mut matched = Matched::default();
-        for Entry { name: file, path } in tree.files().filter(|file| test.pattern.is_match(&file.name)) {
+        for Entry { name: file, path } in tree.all_files().filter(|file| test.pattern.is_match(&file.name)) {
             let bytes = match read(path) {
                 Ok(bytes) => bytes,
                 Err(error) => {
@@ -132,6 +132,8 @@ impl Configs {
                 matched.broken.push(file.clone());
             }
         }
+        let is_own = |file: &str| tree.elsewhere.iter().all(|entry| entry.name != file);
+        self.repairs.retain(|repair| is_own(&repair.change.file));
         matched
     }
 }

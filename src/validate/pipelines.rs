@@ -26,7 +26,7 @@ const NUMBERS: [(&str, &str, &str); 7] = [
 pub fn facts(tree: &Tree) -> Facts {
     let mut facts = Facts::new("no index names it");
     let mut count = 0;
-    for Entry { name, path } in tree.files() {
+    for Entry { name, path } in tree.all_files() {
         let Some(folder) = name.strip_suffix(INDEX).filter(|folder| folder.is_empty() || folder.ends_with('/')) else {
             continue;
         };

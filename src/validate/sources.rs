@@ -154,7 +154,7 @@ mod tests {
         {
             std::fs::write(root.path().join(name), text).unwrap();
         }
-        let sources = check(&Tree::read(root.path()), Some((3, 11)));
+        let sources = check(&Tree::read(root.path(), None), Some((3, 11)));
         assert_eq!((sources.files, sources.broken_files().len()), (3, 2));
         let helps: Vec<_> = sources.findings.iter().map(|finding| finding.help.as_deref().unwrap()).collect();
         assert_eq!(

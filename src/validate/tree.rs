@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::facts::probe::checkpoints::find::{is_environment, is_skipped};
+use crate::facts::probe::checkpoints::find::{elsewhere, is_environment, is_skipped};
 
 /// Most files and folders that are listed; installations have a few thousand besides their environment.
 const MOST: usize = 200_000;
@@ -14,6 +14,8 @@ const MOST: usize = 200_000;
 pub struct Tree {
     /// Files and folders below the root, sorted by name.
     pub entries: Vec<Entry>,
+    /// Those of a folder of models that lies elsewhere, by their whole paths; nothing there is ever written.
+    pub elsewhere: Vec<Entry>,
     /// Names of those that this user may not write, and `./` where it may add none to the root; `None` where the system does
     /// not tell.
     pub unwritable: Option<Vec<String>>,
@@ -24,13 +26,23 @@ pub struct Tree {
 /// A file or folder.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// Its name below the root, with `/` between the parts; that of a folder ends with `/`.
+    /// Its name below the root, or its whole path elsewhere, with `/` between the parts; that of a folder ends with `/`.
     pub name: String,
     /// Where it lies.
     pub path: PathBuf,
 }
 
 impl Entry {
+    // `None` of a link, a pipe or a device, which is no file of an installation.
+    fn new(mut name: String, entry: &DirEntry) -> Option<Self> {
+        match entry.file_type() {
+            kind if kind.is_dir() => name.push('/'),
+            kind if kind.is_file() => {}
+            _ => return None,
+        }
+        Some(Self { name, path: entry.path().to_owned() })
+    }
+
     /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
         !self.name.ends_with('/')
@@ -38,8 +50,10 @@ impl Entry {
 }
 
 impl Tree {
-    /// Lists a folder; environments, caches and hidden folders are passed by, and links are not followed.
-    pub fn read(root: &Path) -> Self {
+    /// Lists a folder, and one of models that lies elsewhere; environments, caches and hidden folders are passed by.
+    ///
+    /// Links are followed only among the models, as a stack follows them.
+    pub fn read(root: &Path, models: Option<&Path>) -> Self {
         let mut tree = Self { unwritable: may_write(root).map(|_| Vec::new()), ..Self::default() };
         for entry in WalkDir::new(root).sort_by_file_name().into_iter().filter_entry(is_looked_into) {
             match entry {
@@ -54,35 +68,41 @@ impl Tree {
                 break;
             }
         }
+        if let Some((folder, place)) = models.and_then(|models| elsewhere(root, models)) {
+            let walk = WalkDir::new(&folder).min_depth(1).follow_links(true).sort_by_file_name();
+            let found = walk.into_iter().filter_entry(is_looked_into).flatten().take(MOST);
+            let entries = found.filter_map(|e| Entry::new(format!("{place}/{}", below(&folder, e.path())), &e));
+            tree.elsewhere.extend(entries);
+        }
         tree
     }
 
     fn add(&mut self, root: &Path, entry: &DirEntry) {
-        let mut name = if entry.depth() == 0 { ".".to_owned() } else { below(root, entry.path()) };
-        match entry.file_type() {
-            kind if kind.is_dir() => name.push('/'),
-            kind if kind.is_file() => {}
-            // A link, a pipe or a device is no file of the installation.
-            _ => return,
-        }
+        let name = if entry.depth() == 0 { ".".to_owned() } else { below(root, entry.path()) };
+        let Some(found) = Entry::new(name, entry) else { return };
         if let Some(unwritable) = &mut self.unwritable
             && may_write(entry.path()) == Some(false)
         {
-            unwritable.push(name.clone());
+            unwritable.push(found.name.clone());
         }
         if entry.depth() > 0 {
-            self.entries.push(Entry { name, path: entry.path().to_owned() });
+            self.entries.push(found);
         }
     }
 
-    /// The files.
+    /// The files below the root.
     pub fn files(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|entry| entry.is_file())
     }
 
+    /// These, and those of the models elsewhere.
+    pub fn all_files(&self) -> impl Iterator<Item = &Entry> {
+        self.files().chain(self.elsewhere.iter().filter(|entry| entry.is_file()))
+    }
+
     /// Whether there is a file or folder of that name.
     pub fn has(&self, name: &str) -> bool {
-        self.entries.iter().any(|entry| entry.name == name)
+        self.entries.iter().chain(&self.elsewhere).any(|entry| entry.name == name)
     }
 }
 

@@ -19,7 +19,7 @@ pub mod safetensors;
 pub mod sets;
 mod shard;
 
-use self::find::{Kind, Links};
+use self::find::{Kind, Links, beside};
 use self::header::{Fault, Header};
 use self::sets::Model;
 use crate::diag::Finding;
@@ -38,19 +38,31 @@ const MAX_FINDINGS: usize = 64;
 /// Bytes by which a file is told to be none of its format.
 const PEEK: u64 = 64;
 
-/// `models[]` of the folder of an installation, and what is wrong with the checkpoints in it.
-pub fn probe(root: &Path) -> Facts {
+/// `models[]` of the folder of an installation, and of one that lies elsewhere, and what is wrong with the checkpoints there.
+///
+/// What lies elsewhere has its whole path, with `/`, for a name.
+pub fn probe(root: &Path, elsewhere: Option<&Path>) -> Facts {
     let until = Instant::now() + PATIENCE;
     let mut facts = Facts::new("no probe reports it");
-    let found = match find::search(root, Links::Inside, until) {
-        Ok(found) => found,
-        Err(why) => {
-            facts.unknown("models", why);
-            return facts;
-        }
-    };
-    let (mut models, mut said) = sets::read(&found, until);
-    said.extend(found.passed);
+    let elsewhere = elsewhere.and_then(|folder| find::elsewhere(root, folder));
+    let more = elsewhere.as_ref().map(|(folder, place)| (&**folder, &**place, Links::Anywhere));
+    let (mut models, mut said) = (Vec::new(), Vec::new());
+    for (folder, place, links) in std::iter::once((root, "", Links::Inside)).chain(more) {
+        let found = match find::search(folder, links, until) {
+            Ok(found) => found,
+            Err(why) => {
+                facts.unknown("models", why);
+                return facts;
+            }
+        };
+        let (parts, faults) = sets::read(&found, until);
+        models.extend(parts.into_iter().map(|model| Model { file: beside(place, &model.file), ..model }));
+        said.extend(faults.into_iter().chain(found.passed).map(|(file, fault)| (beside(place, &file), fault)));
+    }
+    if let Some((folder, _)) = &elsewhere {
+        // A link that leads there was followed in this way.
+        said.retain(|(file, _)| dunce::canonicalize(root.join(file)).map_or(true, |real| real != *folder));
+    }
     let mut once = BTreeSet::new();
     facts.findings = said.iter().filter_map(|(file, fault)| finding(file, fault)).collect();
     facts.findings.retain(|finding| once.insert(finding.message.clone()));
@@ -105,6 +117,9 @@ pub fn finding(file: &str, fault: &Fault) -> Option<Finding> {
             .help("download that file again, and see that the disk has room for it"),
         Fault::Invalid { .. } => Finding::warning("checkpoint-invalid", message)
             .help("download that file again, from a source that you trust"),
+        Fault::Unread(why) if why == find::LEADS_OUT => {
+            Finding::note("checkpoint-unread", message).help("name the folder that it leads to with --models")
+        }
         Fault::Unread(_) => Finding::note("checkpoint-unread", message),
         Fault::Other => return None,
     })

@@ -70,16 +70,16 @@ impl Seen {
             move || (kernel::read(&files, env::var("container").ok().as_deref()), os::ask())
         });
         let hwloc = start(topology::look);
-        let Installation { folder, python } = sources.installation.clone();
-        let models = folder.clone().unwrap_or_else(|| PathBuf::from("."));
+        let Installation { folder, python, models } = sources.installation.clone();
+        let root = folder.clone().unwrap_or_else(|| PathBuf::from("."));
         let software = start(move || software::live(folder.as_deref(), python.as_deref()));
         let checkpoints = start({
-            let models = models.clone();
-            move || checkpoints::probe(&models)
+            let (root, models) = (root.clone(), models.clone());
+            move || checkpoints::probe(&root, models.as_deref())
         });
         let disk = start(move || {
-            let mut facts = disk::probe(&models);
-            facts.fill(measured::probe(&models));
+            let mut facts = disk::probe(models.as_ref().unwrap_or(&root));
+            facts.fill(measured::probe(&root));
             facts
         });
 

@@ -25,6 +25,9 @@ const SKIPPED: [&str; 4] = ["__pycache__", "dist-packages", "node_modules", "sit
 /// Files that make their folder a Python environment.
 const ENVIRONMENTS: [&str; 2] = ["conda-meta", "pyvenv.cfg"];
 
+/// Why a link was passed by.
+pub const LEADS_OUT: &str = "is a link that leads out of the installation";
+
 /// The format that a name ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -87,6 +90,15 @@ pub struct Found {
     pub folders: BTreeSet<String>,
     /// What was not looked into, from the root, and why.
     pub passed: Vec<(String, Fault)>,
+}
+
+/// A folder of models that lies outside of a root, without links, and its printable path with `/`; `None` where it lies in the
+/// root, or is not there.
+pub fn elsewhere(root: &Path, folder: &Path) -> Option<(PathBuf, String)> {
+    let (root, folder) = (dunce::canonicalize(root).ok()?, dunce::canonicalize(folder).ok()?);
+    let place = folder.to_string_lossy();
+    let place = printable(&if cfg!(windows) { place.replace('\\', "/") } else { place.into_owned() });
+    (!folder.starts_with(&root)).then_some((folder, place))
 }
 
 /// Whether a folder is a Python environment, with packages of others.
@@ -168,7 +180,7 @@ impl Search {
                 Ok(real) if self.links == Links::Anywhere || real.starts_with(&self.root) => path = real,
                 Ok(real) => {
                     if kind.is_some() || real.is_dir() && !is_skipped(&own) {
-                        self.pass(shown, "is a link that leads out of the installation");
+                        self.pass(shown, LEADS_OUT);
                     }
                     return;
                 }
