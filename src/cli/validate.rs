@@ -1,17 +1,14 @@
 //! `validate`: whether an installation is what it should be, and the repair of what can be put right.
 
-use std::fs;
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use tempfile::NamedTempFile;
 
+mod reports;
+mod start;
+
+use self::start::StartOptions;
 use super::error::CliError;
 use super::inputs::Repaired;
 use super::installation::{Installation, half_done, no_locks, or_say, recovered};
@@ -20,25 +17,15 @@ use super::question::{Answer, Ask};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, FileChange, Recovered, Root};
 use crate::diag::{self, Finding, FindingRecord, Severity, did_you_mean};
-use crate::facts::units::{Unit, parse_quantity};
 use crate::facts::{Facts, Origin, probe};
-use crate::fit;
-use crate::fit::saving::{Asked, Savings};
 use crate::log;
-use crate::measured::{self, StartMeasurement};
 use crate::policy::Validation;
 use crate::policy::rule::VerdictFormula;
-use crate::report::dossier::{Dossier, ReportFile};
 use crate::report::human::{self, validation};
-use crate::report::json::{self, PlanReport};
+use crate::report::json;
 use crate::report::validation::{GroupRecord, LeftRecord, RepairRecord, SCHEMA, ValidateReport, VerdictRecord};
 use crate::report::{diff, findings};
-use crate::scaffold::machine::summary;
-use crate::validate::start::{self, Ready, StartError};
 use crate::validate::{self, Look, Repair, judge};
-
-/// The stack whose memory the reports show; the WAN22 UI runs on it.
-const STACK: &str = "diffusers";
 
 /// Look whether an installation is ready: its sources, config files and models, and the machine
 ///
@@ -92,34 +79,6 @@ pub struct Validate {
     pub output: OutputOptions,
 }
 
-/// Whether and how the stack is started.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Start")]
-struct StartOptions {
-    /// Start the stack with this command, in the directory, and measure how long it takes until it is ready
-    ///
-    /// It is stopped again with all of its process group. This is the only thing of the installation that is ever run; how
-    /// long it took is kept in .wan22-policy/ for later validations.
-    #[arg(long, value_name = "COMMAND", requires = "ready")]
-    start: Option<String>,
-
-    /// By what it shows that it is ready: an answer at this http:// address, or a line of its output with this text
-    #[arg(long, value_name = "URL|TEXT", requires = "start", value_parser = Ready::parse)]
-    ready: Option<Ready>,
-
-    /// How long it may take at most
-    #[arg(long, value_name = "TIME", default_value = "5 min", value_parser = parse_limit)]
-    start_limit: Duration,
-}
-
-fn parse_limit(text: &str) -> Result<Duration, String> {
-    let seconds = parse_quantity(text, Unit::Seconds).map_err(|error| error.to_string())?;
-    match seconds.as_f64().filter(|seconds| (1.0..=86_400.0).contains(seconds)) {
-        Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
-        None => Err("from one second to one day".to_owned()),
-    }
-}
-
 impl Validate {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         self.root.installation()?;
@@ -139,7 +98,7 @@ impl Validate {
             found.push(half_done(&files));
         }
         let mut look = self.look(root, &mut answer)?;
-        let started = self.start(screen)?;
+        let started = self.start.start(self.root.path(), screen)?;
         let repairs = look.repairs(|group| self.is_asked(group));
         let mut written = Vec::new();
         if self.fix && !self.dry_run && !repairs.is_empty() {
@@ -155,12 +114,12 @@ impl Validate {
         }
         if let Some(started) = &started {
             found.extend(started.tell(&mut answer.facts));
-            found.extend(self.keep(root, started));
+            found.extend(self.start.keep(root, started));
         }
         found.extend(self.findings(&answer, &look));
         let report = self.report(&answer, &look, &found, (&repairs, &written))?;
         if let Some(folder) = &self.report {
-            write_reports(folder, &self.dossier(&answer, &report)?)?;
+            reports::write(folder, &self.dossier(&answer, &report)?)?;
         }
         log::found(&found);
         if self.output.is_json() {
@@ -205,40 +164,11 @@ impl Validate {
 
     /// The installation that it changes, or else what a start that is cut off leaves; `None` where it only looks.
     pub fn changes(&self) -> Option<(Option<&Path>, &'static str)> {
-        match (self.fix && !self.dry_run, &self.start.start) {
+        match (self.fix && !self.dry_run, self.start.is_asked()) {
             (true, _) => Some((Some(self.root.path()), "")),
-            (false, Some(_)) => Some((None, "the stack that it started may still run: see to that, then run it again")),
-            (false, None) => None,
+            (false, true) => Some((None, "the stack that it started may still run: see to that, then run it again")),
+            (false, false) => None,
         }
-    }
-
-    // Starts the stack, where that is asked.
-    fn start(&self, screen: &mut Screen<'_>) -> Result<Option<Started>, CliError> {
-        let StartOptions { start: Some(command), ready: Some(ready), start_limit } = &self.start else {
-            return Ok(None);
-        };
-        if std::io::stderr().is_terminal() {
-            let limit = start_limit.as_secs();
-            screen.complain(&format!("`{command}` is started; it has {limit} s to be ready, and Ctrl-C stops it\n"));
-        }
-        let cancel = Arc::new(AtomicBool::new(false));
-        let hooks = [SIGINT, SIGTERM].map(|signal| signal_hook::flag::register(signal, Arc::clone(&cancel)));
-        let result = start::start(command, self.root.path(), ready, *start_limit, &cancel);
-        for hook in hooks.into_iter().flatten() {
-            signal_hook::low_level::unregister(hook);
-        }
-        match result {
-            Err(StartError::Cancelled) => Err(CliError::failed(StartError::Cancelled.to_string())),
-            result => Ok(Some(Started(result))),
-        }
-    }
-
-    // Keeps how long a start took, for the next validation; that it cannot be kept is a finding.
-    fn keep(&self, root: &Root, started: &Started) -> Option<Finding> {
-        let (Ok(took), Some(command)) = (&started.0, &self.start.start) else { return None };
-        let start =
-            StartMeasurement { command: command.clone(), seconds: took.as_secs_f64(), time: transaction::now() };
-        measured::record(root, |measured| measured.start = Some(start)).err().map(|error| measured::unwritten(&error))
     }
 
     // Measures what a look of a monitor costs.
@@ -249,31 +179,6 @@ impl Validate {
             Ok(took) => facts.know(fact, took.as_secs_f64(), Origin::Installation),
             Err(why) => facts.unknown(fact, why),
         }
-    }
-
-    // Everything that the reports show.
-    fn dossier<'a>(&self, answer: &'a Answer, validation: &'a ValidateReport) -> Result<Dossier<'a>, CliError> {
-        let installation = Installation::find(self.root.path(), self.target.as_deref(), &answer.set)?;
-        let edits = installation.as_ref().map(|found| found.edits(answer)).transpose()?.unwrap_or_default();
-        let targets = installation.map(|found| found.records(&edits)).unwrap_or_default();
-        let question = answer.question();
-        let stack = answer.set.stacks.iter().find(|stack| stack.id == STACK);
-        let plan = PlanReport::new(&answer.plan, &answer.findings, targets);
-        let fit = stack.and_then(|stack| fit::fit(&answer.set, stack, &answer.facts, &question).ok());
-        let savings = stack.zip(fit.as_ref()).map(|(stack, fit)| {
-            let (set, facts) = (&answer.set, &answer.facts);
-            let asked = Asked { set, stack, facts, question: &question, plan: &answer.plan, answer: fit };
-            Savings::of(asked, plan.targets.iter().flat_map(|target| &target.changes))
-        });
-        Ok(Dossier {
-            validation,
-            machine: summary(&answer.facts),
-            facts: &answer.facts,
-            plan,
-            fit,
-            savings: savings.unwrap_or_default(),
-            time: transaction::now(),
-        })
     }
 
     // What there is to say of the groups that are asked.
@@ -345,59 +250,6 @@ impl Validate {
         }
         screen.print(&text)
     }
-}
-
-// What became of a start.
-struct Started(Result<Duration, StartError>);
-
-impl Started {
-    // Tells what was measured; why it was not is a finding.
-    fn tell(&self, facts: &mut Facts) -> Option<Finding> {
-        let fact = "installation.start_time";
-        match &self.0 {
-            Ok(took) => {
-                facts.know(fact, took.as_secs_f64(), Origin::Measured);
-                facts.know("installation.start_date", transaction::now(), Origin::Measured);
-                facts.know("installation.starts", true, Origin::Installation);
-                None
-            }
-            Err(error) => {
-                // An earlier time is that of a stack which did start.
-                facts.forget(fact);
-                facts.unknown(fact, error.to_string());
-                facts.know("installation.starts", false, Origin::Installation);
-                let said = error.said().join("\n");
-                let help = (!said.is_empty()).then(|| format!("the last it said:\n{said}"));
-                Some(Finding::error("start-failed", error.to_string()).maybe_help(help))
-            }
-        }
-    }
-}
-
-// Each file whole, in the place of an earlier one.
-fn write_reports(folder: &Path, dossier: &Dossier<'_>) -> Result<(), CliError> {
-    let failed =
-        |path: &Path, error: std::io::Error| CliError::failed(format!("cannot write `{}`: {error}", path.display()));
-    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
-    for ReportFile { name, text } in dossier.files() {
-        let path = folder.join(name);
-        let mut file = new_file(folder).map_err(|error| failed(&path, error))?;
-        file.write_all(text.as_bytes()).map_err(|error| failed(&path, error))?;
-        file.persist(&path).map_err(|error| failed(&path, error.error))?;
-    }
-    Ok(())
-}
-
-// As readable as any file of the user: a report is read by others.
-#[cfg(unix)]
-fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder)
-}
-
-#[cfg(not(unix))]
-fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
-    NamedTempFile::new_in(folder)
 }
 
 fn formula(answer: &Answer) -> Result<&VerdictFormula, CliError> {
