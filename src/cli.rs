@@ -46,6 +46,7 @@ use screen::Screen;
 use crate::facts::probe::nvml;
 use crate::log::{self, Run, Start};
 use crate::report::findings;
+use crate::validate::start;
 
 /// Derives every setting of the Wan2.2 video models from this machine, explains each, and writes them into the
 /// config files of your installation, reversibly
@@ -151,9 +152,11 @@ impl Color {
 /// Runs one command line, the program's name first, and says how it ended.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let asked = nvml::apart::answer(&arguments, out).or_else(|| nvml::sample::answer(&arguments, out));
-    if let Some(printed) = asked {
-        return if printed.is_ok() { Exit::Fine } else { Exit::Failed };
+    let asked = nvml::apart::answer(&arguments, out)
+        .or_else(|| nvml::sample::answer(&arguments, out))
+        .or_else(|| start::answer(&arguments));
+    if let Some(answered) = asked {
+        return if answered.is_ok() { Exit::Fine } else { Exit::Failed };
     }
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,

@@ -166,7 +166,7 @@ impl Validate {
     pub fn changes(&self) -> Option<(Option<&Path>, &'static str)> {
         match (self.fix && !self.dry_run, self.start.is_asked()) {
             (true, _) => Some((Some(self.root.path()), "")),
-            (false, true) => Some((None, "the stack that it started may still run: see to that, then run it again")),
+            (false, true) => Some((None, "the stack that it started is stopped as well: run it again")),
             (false, false) => None,
         }
     }

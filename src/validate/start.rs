@@ -1,13 +1,33 @@
 //! How long a stack takes to start: its own command is run until it answers, and stopped again.
+//!
+//! A process of its own runs the command, the watcher: the program, started again by its first argument. It ends what the
+//! command has started, also when this process is killed.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+#[cfg(target_os = "linux")]
+mod descendants;
+#[cfg(windows)]
+mod job;
+#[cfg(unix)]
+#[path = "start/unix.rs"]
+mod system;
+#[cfg(windows)]
+#[path = "start/windows.rs"]
+mod system;
+
+use self::system::Running;
+
+/// The argument by which the program is started as the watcher; no command of its users.
+const ARGUMENT: &str = "watch-stack";
 
 /// Between two looks whether it answers; the most by which a time is too long, beside the answer's own.
 const LOOK: Duration = Duration::from_millis(20);
@@ -19,6 +39,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 const ALIVE: Duration = Duration::from_millis(300);
 
 /// What it has to end after it was asked to, before it is killed: a UI saves its state.
+#[cfg(unix)]
 const STOP: Duration = Duration::from_secs(10);
 
 /// Lines of its output that are kept for who asks why it did not start.
@@ -59,7 +80,10 @@ pub enum StartError {
     Answers(String),
     /// The command cannot be run.
     #[error("cannot run the command: {0}")]
-    Unrunnable(#[from] io::Error),
+    Unrunnable(io::Error),
+    /// The process that is to stop it again cannot be started, or was ended.
+    #[error("nothing would stop the command again: {0}")]
+    Unwatched(io::Error),
     /// It ended before it was ready.
     #[error("the command ended ({status}) before it was ready")]
     Ended {
@@ -91,11 +115,16 @@ impl StartError {
     }
 }
 
-/// Runs a command in a folder until it is ready, stops it and all that it started, and gives the time.
+/// Runs a command in a folder until it is ready, stops it and all that it started, and gives the time. `program` is where
+/// `wan22-policy` itself lies, an absolute path.
+///
+/// On Unix it is asked to end, and killed 10 s later. On Linux and Windows that includes what has left its process group,
+/// elsewhere it does not.
 ///
 /// # Errors
 /// Why there is none. Whatever was started is stopped in any case.
 pub fn start(
+    program: &Path,
     command: &str,
     folder: &Path,
     ready: &Ready,
@@ -108,8 +137,13 @@ pub fn start(
         return Err(StartError::Answers(url.clone()));
     }
     let (sender, lines) = channel();
+    let mut running = Running::start(program, command, folder)?;
+    // The watcher has said that the command runs; its own start is none of the stack's.
     let began = Instant::now();
-    let mut running = Running::start(command, folder, sender)?;
+    let (out, err) = (running.watcher.stdout.take(), running.watcher.stderr.take());
+    out.into_iter().for_each(|out| read_lines(out, sender.clone()));
+    err.into_iter().for_each(|err| read_lines(err, sender.clone()));
+    drop(sender);
     let mut said = VecDeque::new();
     loop {
         let line = next_line(&lines, &mut said);
@@ -124,11 +158,11 @@ pub fn start(
             if matches!(ready, Ready::Text(_)) {
                 thread::sleep(ALIVE);
             }
-            if running.0.try_wait()?.is_none() {
+            if running.ended()?.is_none() {
                 return Ok(took);
             }
         }
-        if let Some(status) = running.0.try_wait()? {
+        if let Some(status) = running.ended()? {
             // Its last words may still be under way.
             while next_line(&lines, &mut said).is_some() {}
             return Err(StartError::Ended { status, said: said.into() });
@@ -142,82 +176,19 @@ pub fn start(
     }
 }
 
-// A process and all that it started, which end with it.
-struct Running(Child);
-
-impl Running {
-    fn start(command: &str, folder: &Path, lines: Sender<String>) -> io::Result<Self> {
-        let mut shell = shell(command);
-        shell.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = shell.spawn()?;
-        let (out, err) = (child.stdout.take(), child.stderr.take());
-        out.into_iter().for_each(|out| read_lines(out, lines.clone()));
-        err.into_iter().for_each(|err| read_lines(err, lines.clone()));
-        Ok(Self(child))
+/// Does what [`start`] starts the program for, when that is what its arguments say.
+pub(crate) fn answer(arguments: &[OsString]) -> Option<io::Result<()>> {
+    match arguments {
+        [_, argument, command] if argument == ARGUMENT => Some(system::watch(command)),
+        _ => None,
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        ask_to_stop(&mut self.0);
-        let asked = Instant::now();
-        while asked.elapsed() < STOP {
-            match self.0.try_wait() {
-                Ok(None) => thread::sleep(LOOK),
-                _ => break,
-            }
-        }
-        // Also what outlived its parent.
-        kill(&mut self.0);
-        let _ = self.0.wait();
-    }
-}
-
-#[cfg(unix)]
-fn shell(command: &str) -> Command {
-    use std::os::unix::process::CommandExt;
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).process_group(0);
-    shell
-}
-
-#[cfg(unix)]
-fn signal(child: &Child, signal: rustix::process::Signal) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, signal);
-    }
-}
-
-#[cfg(unix)]
-fn ask_to_stop(child: &mut Child) {
-    signal(child, rustix::process::Signal::TERM);
-}
-
-#[cfg(unix)]
-fn kill(child: &mut Child) {
-    signal(child, rustix::process::Signal::KILL);
-}
-
-#[cfg(windows)]
-fn shell(command: &str) -> Command {
-    use std::os::windows::process::CommandExt;
-    let mut shell = Command::new("cmd");
-    // `cmd` reads quotes in its own way.
-    shell.arg("/C").raw_arg(command);
-    shell
-}
-
-#[cfg(windows)]
-fn ask_to_stop(child: &mut Child) {
-    let tree = Command::new("taskkill").args(["/T", "/F", "/PID", &child.id().to_string()]).output();
-    if tree.is_err() {
-        kill(child);
-    }
-}
-
-#[cfg(windows)]
-fn kill(child: &mut Child) {
-    let _ = child.kill();
+// The program as the process that runs the command in the folder.
+fn watcher(program: &Path, command: &str, folder: &Path) -> Command {
+    let mut watcher = Command::new(program);
+    watcher.args([ARGUMENT, command]).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    watcher
 }
 
 fn read_lines(stream: impl Read + Send + 'static, lines: Sender<String>) {
@@ -261,83 +232,5 @@ fn answers(url: &str) -> bool {
     match ureq::Agent::from(agent).get(url).call() {
         Ok(answer) => answer.status().as_u16() < 500,
         Err(_) => false,
-    }
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_secs(30);
-
-    fn run(command: &str, ready: &Ready, limit: Duration) -> Result<Duration, StartError> {
-        let folder = tempfile::tempdir().unwrap();
-        start(command, folder.path(), ready, limit, &AtomicBool::new(false))
-    }
-
-    fn processes_with(word: &str) -> usize {
-        let lines = Command::new("ps").args(["-eo", "args"]).output().unwrap().stdout;
-        String::from_utf8_lossy(&lines).lines().filter(|line| line.contains(word) && !line.contains("sh -c")).count()
-    }
-
-    #[test]
-    fn a_text_of_the_output_is_waited_for_and_everything_is_stopped() {
-        let text = Ready::parse("Running on").unwrap();
-        let took =
-            run("sleep 86391 & echo starting; sleep 0.3; echo 'Running on local URL' >&2; sleep 86391", &text, LIMIT);
-        assert!((0.3..10.0).contains(&took.unwrap().as_secs_f64()));
-        assert_eq!(processes_with("sleep 86391"), 0);
-    }
-
-    #[test]
-    fn who_says_that_it_is_ready_and_ends_is_not() {
-        let text = Ready::parse("Running on").unwrap();
-        let error = run("echo 'cannot bind, was: Running on local URL'; exit 1", &text, LIMIT).unwrap_err();
-        assert!(matches!(error, StartError::Ended { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_command_that_ends_says_its_last_words() {
-        let text = Ready::parse("Running on").unwrap();
-        let error = run("echo one; echo 'ModuleNotFoundError: torch' >&2; exit 7", &text, LIMIT).unwrap_err();
-        assert!(error.to_string().contains('7'), "{error}");
-        assert!(error.said().contains(&"ModuleNotFoundError: torch".to_owned()), "{:?}", error.said());
-    }
-
-    #[test]
-    fn a_command_that_never_answers_is_stopped_also_when_it_will_not() {
-        let text = Ready::parse("Running on").unwrap();
-        let error = run("trap '' TERM; echo deaf; sleep 86392; sleep 86392", &text, Duration::from_millis(300));
-        assert!(matches!(error, Err(StartError::Late { .. })), "{error:?}");
-        assert_eq!(processes_with("sleep 86392"), 0);
-    }
-
-    #[test]
-    fn an_address_is_asked_until_it_answers() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
-        let url = Ready::parse(&format!("http://{address}/")).unwrap();
-        let port = address.port();
-        let server = format!("sleep 0.2; exec python3 -m http.server {port} --bind 127.0.0.1");
-        let took = run(&server, &url, LIMIT).unwrap();
-        assert!(took.as_secs_f64() > 0.2);
-        assert!(!answers(&format!("http://{address}/")));
-    }
-
-    #[test]
-    fn an_address_that_answers_already_tells_nothing() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        thread::spawn(move || {
-            use std::io::Write;
-            while let Ok((mut stream, _)) = listener.accept() {
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            }
-        });
-        let error = run("sleep 1", &Ready::parse(&url).unwrap(), LIMIT).unwrap_err();
-        assert!(matches!(error, StartError::Answers(_)), "{error}");
-        assert!(Ready::parse("https://localhost").is_err());
     }
 }

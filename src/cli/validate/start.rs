@@ -1,5 +1,6 @@
 //! `validate --start`: the stack is started, and how long it took becomes a fact and goes on record.
 
+use std::env;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +25,9 @@ use crate::validate::start::{self, Ready, StartError};
 pub(super) struct StartOptions {
     /// Start the stack with this command, in the directory, and measure how long it takes until it is ready
     ///
-    /// It is stopped again with all of its process group. This is the only thing of the installation that is ever run; how
-    /// long it took is kept in .wan22-policy/ for later validations.
+    /// It is stopped again with all that it started, also in the background and also when this program is killed; on macOS, with
+    /// its process group. This is the only thing of the installation that is ever run; how long it took is kept in
+    /// .wan22-policy/ for later validations.
     #[arg(long, value_name = "COMMAND", requires = "ready")]
     start: Option<String>,
 
@@ -62,7 +64,9 @@ impl StartOptions {
         }
         let cancel = Arc::new(AtomicBool::new(false));
         let hooks = [SIGINT, SIGTERM].map(|signal| signal_hook::flag::register(signal, Arc::clone(&cancel)));
-        let result = start::start(command, folder, ready, *start_limit, &cancel);
+        let result = env::current_exe()
+            .map_err(StartError::Unwatched)
+            .and_then(|program| start::start(&program, command, folder, ready, *start_limit, &cancel));
         for hook in hooks.into_iter().flatten() {
             signal_hook::low_level::unregister(hook);
         }
