@@ -100,6 +100,20 @@ fn an_address_that_answers_already_tells_nothing() {
 }
 
 #[test]
+fn what_the_last_try_of_an_address_gave_is_said() {
+    let url = address_with("500 Internal Server Error");
+    let late = |url: &str| run("sleep 86393", url, Duration::from_secs(1)).unwrap_err().to_string();
+    assert_eq!(late(&url), format!("the command was not ready within 1 s; the last try of {url}: it answered 500"));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    assert_eq!(
+        late(&url),
+        format!("the command was not ready within 1 s; the last try of {url}: nothing listens there")
+    );
+}
+
+#[test]
 fn only_what_the_command_started_is_stopped() {
     let mut other = Command::new("sleep").arg("86394").spawn().unwrap();
     run("echo Running on; sleep 86395", "Running on", LIMIT).unwrap();

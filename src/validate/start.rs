@@ -93,10 +93,12 @@ pub enum StartError {
         said: Vec<String>,
     },
     /// It was not ready in time.
-    #[error("the command was not ready within {} s", limit.as_secs())]
+    #[error("the command was not ready within {} s{}", limit.as_secs(), tried(last.as_ref()))]
     Late {
         /// The time that it had.
         limit: Duration,
+        /// The address, and what its last try gave; `None` where a text was waited for.
+        last: Option<(String, String)>,
         /// The last lines of its output.
         said: Vec<String>,
     },
@@ -113,6 +115,10 @@ impl StartError {
             _ => &[],
         }
     }
+}
+
+fn tried(last: Option<&(String, String)>) -> String {
+    last.map(|(url, what)| format!("; the last try of {url}: {what}")).unwrap_or_default()
 }
 
 /// Runs a command in a folder until it is ready, stops it and all that it started, and gives the time. `program` is where
@@ -132,7 +138,7 @@ pub fn start(
     cancel: &AtomicBool,
 ) -> Result<Duration, StartError> {
     if let Ready::Url(url) = ready
-        && answers(url)
+        && ask(url).is_ok()
     {
         return Err(StartError::Answers(url.clone()));
     }
@@ -145,12 +151,16 @@ pub fn start(
     err.into_iter().for_each(|err| read_lines(err, sender.clone()));
     drop(sender);
     let mut said = VecDeque::new();
+    let mut last = None;
     loop {
         let line = next_line(&lines, &mut said);
         let is_ready = match (ready, line) {
             (Ready::Text(text), Some(line)) => line.contains(text),
             (Ready::Text(_), None) => false,
-            (Ready::Url(url), _) => answers(url),
+            (Ready::Url(url), _) => {
+                last = ask(url).err().map(|what| (url.clone(), what));
+                last.is_none()
+            }
         };
         if is_ready {
             let took = began.elapsed();
@@ -171,7 +181,7 @@ pub fn start(
             return Err(StartError::Cancelled);
         }
         if began.elapsed() > limit {
-            return Err(StartError::Late { limit, said: said.into() });
+            return Err(StartError::Late { limit, last, said: said.into() });
         }
     }
 }
@@ -227,10 +237,16 @@ fn next_line(lines: &Receiver<String>, said: &mut VecDeque<String>) -> Option<St
     }
 }
 
-fn answers(url: &str) -> bool {
+// Whether it answers; if not, what the try gave instead.
+fn ask(url: &str) -> Result<(), String> {
     let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).build();
     match ureq::Agent::from(agent).get(url).call() {
-        Ok(answer) => answer.status().as_u16() < 500,
-        Err(_) => false,
+        Ok(answer) if answer.status().as_u16() < 500 => Ok(()),
+        Ok(answer) => Err(format!("it answered {}", answer.status().as_u16())),
+        Err(ureq::Error::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err("nothing listens there".to_owned())
+        }
+        Err(ureq::Error::Timeout(_)) => Err(format!("no answer in {} s", ANSWER.as_secs())),
+        Err(error) => Err(error.to_string()),
     }
 }
