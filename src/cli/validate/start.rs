@@ -90,23 +90,43 @@ pub(super) struct Started(Result<Duration, StartError>);
 impl Started {
     /// Tells what was measured; why it was not is a finding.
     pub(super) fn tell(&self, facts: &mut Facts) -> Option<Finding> {
-        let fact = "installation.start_time";
+        let (time, date) = ("installation.start_time", "installation.start_date");
         match &self.0 {
             Ok(took) => {
-                facts.know(fact, took.as_secs_f64(), Origin::Measured);
-                facts.know("installation.start_date", apply::now(), Origin::Measured);
+                facts.know(time, took.as_secs_f64(), Origin::Measured);
+                facts.know(date, apply::now(), Origin::Measured);
                 facts.know("installation.starts", true, Origin::Installation);
                 None
             }
             Err(error) => {
                 // An earlier time is that of a stack which did start.
-                facts.forget(fact);
-                facts.unknown(fact, error.to_string());
+                for fact in [time, date] {
+                    facts.forget(fact);
+                    facts.unknown(fact, error.to_string());
+                }
                 facts.know("installation.starts", false, Origin::Installation);
                 let said = error.said().join("\n");
                 let help = (!said.is_empty()).then(|| format!("the last it said:\n{said}"));
                 Some(Finding::error("start-failed", error.to_string()).maybe_help(help))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_time_is_not_that_of_a_start_which_failed() {
+        let mut facts = Facts::new("nobody");
+        facts.know("installation.start_time", 9.5, Origin::Measured);
+        facts.know("installation.start_date", "2026-08-01T12:00:00Z", Origin::Measured);
+        let finding = Started(Err(StartError::Cancelled)).tell(&mut facts).unwrap();
+        assert_eq!(finding.message, "stopped before it was ready");
+        for fact in ["installation.start_time", "installation.start_date"] {
+            assert_eq!((facts.value(fact), facts.reason(fact)), (None, "stopped before it was ready"), "{fact}");
+        }
+        assert_eq!(facts.value("installation.starts").and_then(|starts| starts.as_bool()), Some(false));
     }
 }
