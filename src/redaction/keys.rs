@@ -5,6 +5,8 @@
 pub(super) enum Key {
     /// Of a secret: `HF_TOKEN`, `apiKey`, `--password`.
     Secret,
+    /// Nothing but `key`: a secret where a value is given to it, and a word like any other elsewhere.
+    Bare,
     /// Of what tells who or where somebody is: `user`, `hostname`, `serial`.
     Person,
 }
@@ -83,6 +85,9 @@ pub(super) fn find(name: &str) -> Option<Key> {
     if is_secret {
         return Some(Key::Secret);
     }
+    if joined == "key" {
+        return Some(Key::Bare);
+    }
     let last = words.last()?;
     let two = words.len().checked_sub(2).map(|at| words[at..].concat());
     let is_of_person = |word: &str| PERSON_WORDS.contains(&word);
@@ -133,9 +138,12 @@ mod tests {
         for name in ["user", "user_name", "db.host", "hostname", "serial_number", "UUID", "e-mail", "hf_home"] {
             assert_eq!(find(name), Some(Key::Person), "{name}");
         }
+        for name in ["key", "KEY", "--key"] {
+            assert_eq!(find(name), Some(Key::Bare), "{name}");
+        }
         #[rustfmt::skip]
         let others = [
-            "tokenizer", "vae_tile_size", "author", "key", "keys", "passes", "host.os", "path", "model", "userland", "compass",
+            "tokenizer", "vae_tile_size", "author", "keys", "passes", "host.os", "path", "model", "userland", "compass",
             "t5_cpu", "Wan2.2-TI2V-5B", "attention", "default_quantization",
         ];
         for name in others {

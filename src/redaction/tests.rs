@@ -16,6 +16,7 @@ fn what_is_no_secret_stays() {
         "models/diffusion_models/wan2.2_t2v_high_noise_14B_fp8_e4m3fn_scaled_KJ.safetensors",
         "python3 generate.py --task ti2v-5B --size 1280*704 --offload_model True --ckpt_dir ./Wan2.2-TI2V-5B",
         "host: 127.0.0.1\nlisten: 0.0.0.0:7860\nserver_name: localhost\n", "torch==2.8.0 nvidia-cudnn-cu12==9.1.0.70",
+        "the key abc is unknown, and a key for it: none", "keys: [a, b]\n\"keys\": {\"tile\": 256}\n", "[key]\ntile = 256\n",
         "hf_transfer and hf_hub_download", "use_auth: true\npassword: \"\"\ntoken = None\n", "12:30:45 00000000:01:00.0",
     ];
     for text in texts {
@@ -31,6 +32,13 @@ fn secrets_become_stars_of_their_length() {
         ("{\"pin\": 1234, \"tile\": 256}", "{\"pin\": ****, \"tile\": 256}"),
         ("api_key = 'a b c' # mine", "api_key = '*****' # mine"),
         ("export HF_TOKEN=abc", "export HF_TOKEN=***"),
+        ("{\"key\": \"0123456789abcdef\", \"tile\": 256}", "{\"key\": \"****************\", \"tile\": 256}"),
+        ("api:\n  key: sword fish\n  tile: 256\n", "api:\n  key: **********\n  tile: 256\n"),
+        ("[api]\nkey = 'abc'\ntile = 256\n", "[api]\nkey = '***'\ntile = 256\n"),
+        ("KEY=abc\nTILE=256\n", "KEY=***\nTILE=256\n"),
+        ("run --key=abc --tile 256", "run --key=*** --tile 256"),
+        ("run --key abc --tile 256", "run --key *** --tile 256"),
+        ("https://example.org/?key=abc&tile=256", "https://example.org/?key=************"),
         ("run --token abc --tile 256", "run --token *** --tile 256"),
         ("{\"cmd\": \"main.py --password abc --token=def\"}", "{\"cmd\": \"main.py --password *** --token=***\"}"),
         ("tokens:\n  - one\n  - two\ntile: 256\n", "tokens:\n*******\n*******\ntile: 256\n"),
@@ -227,6 +235,18 @@ proptest! {
         // Nor half of it.
         prop_assert!(!redacted.contains(&secret[secret.len() / 2..]) , "{text}\n=>\n{redacted}");
         prop_assert_eq!(redacted.lines().count(), text.lines().count());
+    }
+
+    #[test]
+    fn no_secret_that_is_given_to_a_key_survives(
+        format in prop::sample::select(KEYED.to_vec()), key in prop::sample::select(vec!["key", "Key", "KEY"]), secret in plain(), before in noise(),
+        after in noise(),
+    ) {
+        // As a word among others it is none.
+        prop_assume!(!["K for", "K is", "[K]", "setx K V", "docker K V", "cat > .K"].iter().any(|word| format.contains(word)));
+        let text = format!("{before}\n{}\n{after}\n", format.replace('K', key).replace("V", &secret));
+        let redacted = redaction().text(&text);
+        prop_assert!(!redacted.contains(&secret), "{text}\n=>\n{redacted}");
     }
 
     #[test]

@@ -17,13 +17,14 @@ pub(super) fn keyed(text: &str) -> Vec<Range<usize>> {
         let is_second =
             matches!(name, "key" | "keys" | "Key" | "KEY" | "code" | "phrase" | "name" | "Name" | "address");
         let whole = before.filter(|before| is_second && &text[before.end..word.start] == " ");
-        let (whole, name) = match whole {
-            Some(before) => (before.start..word.end, format!("{}{name}", &text[before])),
-            None => (word.clone(), name.to_owned()),
-        };
-        before = Some(word.clone());
+        let joined = whole.and_then(|before| {
+            let key = keys::find(&format!("{}{name}", &text[before.clone()]))?;
+            Some((before.start..word.end, key))
+        });
+        let key = joined.or_else(|| Some((word.clone(), keys::find(name)?)));
+        before = Some(word);
         // What stands in a value is looked at too: it may be a name of its own.
-        if let Some(value) = keys::find(&name).and_then(|key| reader.value(whole, key)) {
+        if let Some(value) = key.and_then(|(whole, key)| reader.value(whole, key)) {
             match text.as_bytes()[value.start] {
                 b'[' | b'{' | b'(' => found.extend(reader.pieces(value)),
                 _ => found.push(value),
