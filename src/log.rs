@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Files are bounded by size and not by day, because a script may run a command a thousand times a day, and a day without
-//! runs is worth no file. A log that cannot be written is none: no command fails, waits or speaks because of it.
+//! runs is worth no file. A log that cannot be written is none: no command fails, waits or speaks because of it, but `doctor`
+//! says why ([`unwritten`]).
 
 use std::env;
 use std::ffi::OsString;
@@ -30,7 +31,7 @@ mod flight;
 mod lines;
 mod past;
 
-pub use file::{KEPT, MOST_BYTES, files};
+pub use file::{KEPT, MOST_BYTES, files, unwritten};
 pub use flight::{Flight, left_behind, running};
 pub use past::{PastRun, runs};
 
@@ -113,9 +114,11 @@ impl Run {
     }
 }
 
-/// Logs what was found.
+/// Logs what was found, errors first: they say why a run was refused.
 pub fn found(findings: &[Finding]) {
-    for finding in findings.iter().take(MOST_FINDINGS) {
+    let (errors, others): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|finding| finding.severity == Severity::Error);
+    for finding in errors.into_iter().chain(others).take(MOST_FINDINGS) {
         let (code, text) = (finding.code.as_str(), finding.message.as_str());
         info!(code, severity = %finding.severity, text, "finding");
     }

@@ -23,6 +23,7 @@ use crate::facts::{Facts, probe};
 use crate::load::instead::{Alternative, instead};
 use crate::load::set::{self, CheckpointSet};
 use crate::load::{self, Loaded};
+use crate::log;
 use crate::measured::{self, LoadMeasurement};
 use crate::report::load::{GOAL, LoadReport, LoadResult};
 use crate::report::{findings, human, json};
@@ -126,6 +127,7 @@ impl Load {
                 Err(error) => found.push(measured::unwritten(&error)),
             }
         }
+        log::found(&found);
         report.findings = found.iter().map(FindingRecord::from).collect();
         if self.output.is_json() {
             screen.print(&json::text(&report))?;
@@ -171,6 +173,7 @@ impl Load {
         let folders: Vec<&Path> = folders.iter().map(|folder| &**folder).collect();
         let question = Question { pins: Default::default(), as_of: today() };
         let other = instead(set, &folders, || self.facts().ok(), &policies, &question);
+        log::found(&found);
         report.result = result;
         report.findings = found.iter().map(FindingRecord::from).collect();
         report.instead(&other, |one| self.command(one));

@@ -15,6 +15,7 @@ use crate::corpus::snapshot::Snapshots;
 use crate::corpus::verdict::{Verdict, verdicts};
 use crate::corpus::{Answer, Corpus};
 use crate::diag::did_you_mean;
+use crate::log;
 use crate::policy::PolicySet;
 use crate::report::human;
 use crate::report::json::{self, TestReport};
@@ -82,6 +83,7 @@ impl Test {
         let accepted = if self.accept { self.take(&mut tested)? } else { Vec::new() };
         let coverage = self.coverage.then(|| self.covered(&tested)).transpose()?;
         let exit = exit_of(&tested.verdicts);
+        log::found(&tested.verdicts.iter().flat_map(|verdict| verdict.findings.clone()).collect::<Vec<_>>());
         if self.output.is_json() {
             screen.print(&json::text(&TestReport::new(&tested.set, &tested.verdicts, accepted, coverage)))?;
         } else {

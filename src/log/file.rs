@@ -22,6 +22,11 @@ fn named(folder: &Path, number: usize) -> PathBuf {
     folder.join(if number == 0 { "wan22-policy.jsonl".to_owned() } else { format!("wan22-policy.{number}.jsonl") })
 }
 
+/// Why no line can be written in that folder; `None` where one can. Makes the folder and the file, as a run does.
+pub fn unwritten(folder: &Path) -> Option<io::Error> {
+    open(folder).err()
+}
+
 /// The newest file, to write at its end; a full one has become an older one.
 pub(super) fn open(folder: &Path) -> io::Result<File> {
     make(folder)?;
@@ -55,7 +60,7 @@ fn append(path: &Path) -> io::Result<File> {
     }
     let file = options.open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file"));
+        return Err(io::Error::other(format!("`{}` is no file", path.display())));
     }
     Ok(file)
 }
@@ -65,14 +70,18 @@ fn append(path: &Path) -> io::Result<File> {
 /// # Errors
 /// It cannot be made, or this is root in a folder of somebody else, who could not write again what root makes there.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
+    let there = folder.ancestors().find_map(|folder| Some((folder, fs::metadata(folder).ok()?)));
+    if let Some((there, _)) = there.as_ref().filter(|(_, there)| !there.is_dir()) {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("`{}` is no folder", there.display())));
+    }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-        let there = folder.ancestors().find_map(|folder| fs::metadata(folder).ok());
-        if rustix::process::geteuid().is_root() && there.is_none_or(|there| there.uid() != 0) {
-            return Err(io::ErrorKind::PermissionDenied.into());
+        if rustix::process::geteuid().is_root() && there.is_none_or(|(_, there)| there.uid() != 0) {
+            let why = "it belongs to another user, who could not write again what root makes there";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
         }
         builder.mode(0o700);
     }
