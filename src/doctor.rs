@@ -56,7 +56,7 @@ pub fn contents(parts: &[Part], absent: &[String]) -> Part {
     text += "\nTaken out everywhere: what looks like a token, key or password, PEM blocks, names and passwords in URLs, mail\n\
              addresses and logins (each character became `*`); home directories (`~`), names of this machine and its\n\
              user (`NAME`), UUIDs and serial numbers (`0`). Taken out of files that others wrote, and of the log: values of\n\
-             keys such as `token`, `password`, `auth` or `user`, and IP and MAC addresses. Never read: files beside\n\
+             keys such as `token`, `key`, `password` or `user`, and IP and MAC addresses. Never packed: files beside\n\
              those named here, environment variables, the bytes that an apply replaced.\n";
     Part::new(CONTENTS, "this list", text)
 }

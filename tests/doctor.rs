@@ -11,8 +11,10 @@ use std::process::{Command, Output};
 
 use flate2::read::DeflateDecoder;
 use rawzip::{CompressionMethod, ZipArchive};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use wan22_policy::diag::Source;
+use wan22_policy::measured::Measured;
 use wan22_policy::{facts, yaml};
 
 const MACHINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/machines/rtx-4080-16g-128g-5995wx-nps4.yaml");
@@ -28,6 +30,7 @@ const SECRETS: &[&str] = &[
     "swordfish",
     "MIIEowIBAAKCAQEA",
     "gradio-pass",
+    "slartibartfast",
     "s3cr3t-of-the-policy",
     "zaphod@example.org",
     "203.0.113.77",
@@ -42,7 +45,7 @@ const CONFIG: &str = r#"{
     "vae_tile_size": 256,
     "stats_refresh_interval": 5
   },
-  "api": { "openai_api_key": "sk-proj-Zz11Yy22Xx33Ww44", "password": "correct horse battery" },
+  "api": { "openai_api_key": "sk-proj-Zz11Yy22Xx33Ww44", "key": "slartibartfast", "password": "correct horse battery" },
   "note": "use AKIAIOSFODNN7EXAMPLE here",
   "aws_secret_access_key": [
     "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -68,7 +71,14 @@ impl Home {
         let policy = "# by arthurdent, token: s3cr3t-of-the-policy\npolicies:\n  - id: mine\n    set: { monitor.interval: 3 s }\n    why: mine\n    source: \
                       https://me:swordfish@example.org\n";
         home.write("arthurdent/.config/wan22-policy/policies.d/90-me.yaml", policy);
+        home.write("arthurdent/wan/broken.safetensors", "no header");
         home.write("arthurdent/machine.yaml", &fs::read_to_string(MACHINE).unwrap());
+        // A slip in a line with a secret, and one in a command that was measured.
+        home.write("arthurdent/wan/app.py", "def run(:\n    token = 'swordfish'\nprint 'x', password='swordfish'\n");
+        let started =
+            r#"{"command": "python app.py --password swordfish", "seconds": 9.5, "time": "2026-08-01T12:00:00Z"}"#;
+        let measured = format!("{{\"schema\": \"wan22-policy/measured/v1\", \"start\": {started}}}");
+        home.write("arthurdent/wan/.wan22-policy/measured.json", &measured);
         home
     }
 
@@ -156,8 +166,10 @@ fn an_archive_holds_what_a_report_needs_and_no_secret() {
         "facts.yaml",
         "history.json",
         "log/wan22-policy.jsonl",
+        "measured.json",
         "plan.json",
         "summary.txt",
+        "validate.json",
     ];
     parts.iter().for_each(|part| assert!(names.contains(part), "{part}: {names:?}"));
     assert!(
@@ -182,11 +194,48 @@ fn an_archive_holds_what_a_report_needs_and_no_secret() {
     assert_eq!(facts.value("gpu.name").unwrap(), "NVIDIA GeForce RTX 4080");
     common::printed("doctor", &files["doctor.json"]);
     common::printed("plan", &files["plan.json"]);
+    let validation = common::printed("validate", &files["validate.json"]);
+    assert!(
+        validation["findings"].as_array().unwrap().iter().any(|finding| finding["at"]["file"] == "app.py"),
+        "{validation:#}"
+    );
+    let measured: Measured = serde_json::from_str(&files["measured.json"]).unwrap();
+    assert_eq!(measured.start.unwrap().command, "python app.py --password *********");
     assert_eq!(
         serde_json::from_str::<serde_json::Value>(&files["history.json"]).unwrap()[0]["files"][0]["file"],
         "config.json"
     );
     assert!(files["summary.txt"].contains("exit 1  plan --facts"), "{}", files["summary.txt"]);
+}
+
+#[test]
+fn folders_are_told_from_the_root_of_the_disk() {
+    let home = Home::new();
+    home.write("arthurdent/mine/90-mine.yaml", "policies: []\n");
+    let asked = ["--facts", "machine.yaml", "--policies", "mine", "--format", "json"];
+    let report = |root: &[&str]| {
+        let (out, _) = home.run(0, &[&["doctor"], root, &asked].concat());
+        let report = common::printed("doctor", &out);
+        let folder = report["policies"].as_array().unwrap().last().unwrap()["folder"].clone();
+        (report["installation"]["root"].clone(), folder)
+    };
+    assert_eq!(report(&["--root", "wan"]), ("~/wan".into(), "~/mine".into()));
+    assert_eq!(report(&[]), ("~".into(), "~/mine".into()));
+}
+
+#[test]
+fn a_run_that_was_refused_has_the_codes_of_its_errors() {
+    let home = Home::new();
+    let small = ["--facts", "machine.yaml", "--fact", "gpu.vram.total=2GiB", "--fact", "ram.total=4GiB"];
+    home.run(3, &[&["plan"], &small[..]].concat());
+    home.run(3, &["load", "--root", "wan", "--model", "wan/broken.safetensors"]);
+    let (out, _) = home.run(0, &["doctor", "--root", "wan", "--facts", "machine.yaml", "--format", "json"]);
+    let report = common::printed("doctor", &out);
+    let codes: Vec<&Value> = report["failed"].as_array().unwrap().iter().map(|run| &run["codes"]).collect();
+    assert_eq!(codes, [&json!(["checkpoint-invalid"]), &json!(["does-not-fit", "offloaded-weights-fit-in-ram"])]);
+    let (text, _) = home.run(0, &["doctor", "--root", "wan", "--facts", "machine.yaml"]);
+    let said = text.lines().find(|line| line.contains("exit 3  plan")).unwrap();
+    assert!(said.ends_with("  does-not-fit, offloaded-weights-fit-in-ram"), "{said}");
 }
 
 #[test]
@@ -221,6 +270,19 @@ fn it_tells_what_is_wrong_and_goes_on() {
     assert!(report["fingerprint"].is_string() && report.get("policy_hash").is_none(), "{out}");
     let (text, _) = home.run(0, &["doctor", "--root", "wan", "--facts", "machine.yaml"]);
     assert!(text.contains("unknown facts") && text.contains("not looked at") && !text.contains("arthurdent"), "{text}");
+    let asked = ["doctor", "--root", "wan", "--facts", "machine.yaml"];
+    let said = |log: &str| {
+        let output = home.command(&asked).env("WAN22_POLICY_LOG", log).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()), "{log}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find(|line| line.starts_with("  log ")).unwrap().to_owned()
+    };
+    let line = said("machine.yaml/log");
+    let why = "~/machine.yaml/log: 0 files, 0 KiB; nothing can be written there: `~/machine.yaml` is no folder";
+    assert!(line.ends_with(why), "{line}");
+    fs::create_dir_all(home.path("arthurdent/full/wan22-policy.jsonl")).unwrap();
+    assert!(said("full").contains("; nothing can be written there: "), "{}", said("full"));
+    assert!(said("off").ends_with(" off") && !said("elsewhere").contains("nothing"), "{}", said("elsewhere"));
     let (_, err) = home.run(1, &["doctor", "--root", "nowhere"]);
     assert!(err.contains("there is no folder `nowhere`"), "{err}");
 }

@@ -2,20 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use walkdir::WalkDir;
 
 use super::error::CliError;
 use super::inputs::Inputs;
-use super::installation::Installation;
 use super::machine::{MachineOptions, complete};
 use super::options::{InstallationOptions, OutputOptions, PolicyOptions, QuestionOptions, TargetOptions};
 use super::question::{Answer, answer};
 use super::{Exit, Screen};
-use crate::apply::{self as transaction, Operation, Root, sha256};
 use crate::diag::{Finding, FindingRecord};
 use crate::doctor::{self, MOST_BYTES, Part};
 use crate::facts::Facts;
@@ -23,27 +21,26 @@ use crate::facts::file::FactsFile;
 use crate::facts::probe::{self, software};
 use crate::policy::{PolicySet, site_directories};
 use crate::redaction::Redaction;
-use crate::report::doctor::{
-    BundleRecord, BundledFile, DoctorReport, FailedRun, InFlightRecord, InstallationRecord, LogRecord, PolicyFolder,
-    RunningRecord, SCHEMA,
-};
-use crate::report::json::PlanReport;
+use crate::report::doctor::{BundleRecord, BundledFile, DoctorReport, PolicyFolder, SCHEMA};
 use crate::report::paint::Paint;
 use crate::report::{findings, human, json};
 use crate::{log, yaml};
 
-/// Runs that failed, of which the summary tells.
-const MOST_RUNS: usize = 10;
+mod installation;
+mod past;
 
 /// Policy files that are put into an archive.
 const MOST_POLICIES: usize = 200;
 
 /// Say how this program and this machine do, and pack what a bug report needs
 ///
-/// Prints versions, what is unknown and why, what is in flight, the last runs that failed and where the log is.
-/// Nothing is written or repaired. With --bundle all of it goes into one archive, with the facts, the plan of the
-/// default question, the config files of the stack, the history, the log and policies of your own. Secrets, serial
-/// numbers, addresses and names are taken out; contents.txt in it says what each file is. Look before you send it.
+/// Prints versions, what is unknown and why, what is in flight, the last runs that failed and where
+/// the log is. Nothing is written or repaired.
+///
+/// With --bundle all of it goes into one archive, with the facts, the plan of the default question,
+/// what `validate` says and what was measured, the config files of the stack, the history, the log,
+/// and policies of your own. Secrets, serial numbers, addresses and names are taken out; contents.txt
+/// in it says what each file is. Look before you send it.
 ///
 /// Examples:
 ///   wan22-policy doctor --root ~/wan
@@ -74,14 +71,21 @@ pub struct Doctor {
 // Everything that was found out, as far as it could be.
 #[derive(Default)]
 struct Seen {
+    // Those of the answer where there is one.
     set: Option<PolicySet>,
     facts: Option<Facts>,
     answer: Option<Answer>,
+    // The same question with the rules of a validation; only for an archive.
+    rules: Option<Answer>,
     findings: Vec<Finding>,
     problems: Vec<String>,
 }
 
 impl Seen {
+    fn policies(&self) -> Option<&PolicySet> {
+        self.answer.as_ref().map(|answer| &answer.set).or(self.set.as_ref())
+    }
+
     // What comes of it, or a problem; findings that stop something are findings here.
     fn take<T>(&mut self, what: &str, result: Result<T, CliError>) -> Option<T> {
         match result {
@@ -98,36 +102,59 @@ impl Seen {
     }
 }
 
+// The parts of an archive, and what is not in it.
+struct Pack {
+    parts: Vec<Part>,
+    absent: Vec<String>,
+    redaction: Redaction,
+}
+
+impl Pack {
+    fn put(&mut self, name: impl Into<String>, what: impl Into<String>, text: impl Into<String>) {
+        self.parts.push(Part::new(name, what, text));
+    }
+
+    // A report, each text of it redacted.
+    fn put_tree(&mut self, name: &str, what: &str, mut tree: Value) {
+        self.redaction.tree(&mut tree, Redaction::text);
+        self.put(name, what, json::text(&tree));
+    }
+
+    fn lacks(&mut self, line: impl Into<String>) {
+        self.absent.push(line.into());
+    }
+}
+
 impl Doctor {
     pub fn run(&self, screen: &mut Screen<'_>) -> Result<Exit, CliError> {
         self.root.installation()?;
-        let redaction = Redaction::here();
+        let mut pack = Pack { parts: Vec::new(), absent: Vec::new(), redaction: Redaction::here() };
         let mut seen = self.look();
         log::found(&seen.findings);
-        let (mut parts, mut absent) = (Vec::new(), Vec::new());
-        let mut report = self.report(&mut seen, &mut parts, &mut absent, &redaction)?;
+        let mut report = self.report(&mut seen, &mut pack)?;
+        let summary = |report: &DoctorReport, paint| summary(report, &seen.findings, &pack.redaction, paint);
         if let Some(asked) = &self.bundle {
-            let (file, text) = (json::text(&report), summary(&report, &seen.findings, &redaction, Paint::default()));
+            let (file, text) = (json::text(&report), summary(&report, Paint::default()));
             let first = [
                 Part::new("summary.txt", "what `doctor` prints", text),
                 Part::new("doctor.json", "the same for programs", file),
             ];
-            parts.splice(0..0, first);
-            parts.insert(0, doctor::contents(&parts, &absent));
+            let mut parts: Vec<Part> = first.into_iter().chain(pack.parts).collect();
+            parts.insert(0, doctor::contents(&parts, &pack.absent));
             let archive = doctor::archive(&parts);
             let archive = archive.map_err(|error| CliError::failed(format!("cannot pack the archive: {error}")))?;
             let path = write(asked.as_deref(), &archive)?;
             let file =
                 |part: &Part| BundledFile { name: part.name.clone(), what: part.what.clone(), bytes: part.text.len() };
             let files = parts.iter().map(file).collect();
-            report.bundle = Some(BundleRecord { file: path.display().to_string(), files, absent });
+            report.bundle = Some(BundleRecord { file: path.display().to_string(), files, absent: pack.absent });
         }
         if self.output.is_json() {
             screen.print(&json::text(&report))?;
         } else if let Some(bundle) = &report.bundle {
             screen.print(&human::doctor::bundle(bundle, screen.paint))?;
         } else {
-            screen.print(&summary(&report, &seen.findings, &redaction, screen.paint))?;
+            screen.print(&summary(&report, screen.paint))?;
         }
         Ok(Exit::Fine)
     }
@@ -140,52 +167,52 @@ impl Doctor {
             Some(_) => self.machine.gather_with_cards(&self.root, &self.policies),
             None => self.machine.gather(&self.root).map(|facts| (facts, Value::Null)),
         };
-        let gathered = seen.take("facts", gathered);
-        let Some((mut facts, cards)) = gathered else {
+        let Some((mut facts, cards)) = seen.take("facts", gathered) else {
             seen.findings.extend(set.iter().flat_map(|set| set.findings.clone()));
             seen.set = set;
             return seen;
         };
-        let asked = set.as_ref().map(|_| {
-            Inputs::new(&self.machine, &self.root, &self.policies, &QuestionOptions::default())
-                .and_then(|inputs| answer(inputs, facts.clone(), self.policies.compile()?, &cards))
-        });
-        seen.answer = asked.and_then(|asked| seen.take("plan", asked));
+        if let Some(set) = set {
+            seen.answer = seen.take("plan", self.ask(&facts, set, &cards));
+            if seen.answer.is_none() {
+                // The question that failed has taken them.
+                seen.set = self.policies.compile().ok();
+            } else if self.bundle.is_some() {
+                let rules = self.policies.compile_rules().and_then(|set| self.ask(&facts, set, &cards));
+                seen.rules = seen.take("rules", rules);
+            }
+        }
         let completed = complete(&mut facts, self.machine.gpu_index, &self.machine.overrides, &cards);
         seen.take("facts", completed);
         match &seen.answer {
             Some(answer) => seen.findings.extend(answer.findings.clone()),
             None => {
-                seen.findings.extend(set.iter().flat_map(|set| set.findings.clone()));
+                seen.findings.extend(seen.set.iter().flat_map(|set| set.findings.clone()));
                 seen.findings.extend(facts.findings.clone());
             }
         }
         seen.facts = Some(facts);
-        seen.set = set;
         seen
     }
 
-    fn report(
-        &self,
-        seen: &mut Seen,
-        parts: &mut Vec<Part>,
-        absent: &mut Vec<String>,
-        redaction: &Redaction,
-    ) -> Result<DoctorReport, CliError> {
+    // The default question.
+    fn ask(&self, facts: &Facts, set: PolicySet, cards: &Value) -> Result<Answer, CliError> {
+        let inputs = Inputs::new(&self.machine, &self.root, &self.policies, &QuestionOptions::default())?;
+        answer(inputs, facts.clone(), set, cards)
+    }
+
+    fn report(&self, seen: &mut Seen, pack: &mut Pack) -> Result<DoctorReport, CliError> {
         let mut unknown = Default::default();
         let (mut system, mut gpu) = (String::new(), "unknown".to_owned());
         if let Some(facts) = &seen.facts {
             let mut file = serde_json::to_value(probe::anonymous(facts)).unwrap_or_default();
-            redaction.tree(&mut file, Redaction::own);
+            pack.redaction.tree(&mut file, Redaction::own);
             let file: FactsFile = serde_json::from_value(file)
                 .map_err(|error| CliError::failed(format!("cannot write the facts: {error}")))?;
             let text = yaml::write(&file)
                 .map_err(|error| CliError::failed(format!("cannot write the facts as YAML: {error}")))?;
-            parts.push(Part::new(
-                "facts.yaml",
-                "the machine, to be read with --facts; without serial numbers, UUIDs, names of hosts and users",
-                text,
-            ));
+            let what = "the machine, to be read with --facts; without serial numbers, UUIDs, names of hosts and users";
+            pack.put("facts.yaml", what, text);
             unknown = file.unknown;
             let value = |name: &str| facts.value(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let words = ["host.os", "host.os_version", "host.kernel", "host.arch"].map(value);
@@ -198,23 +225,13 @@ impl Doctor {
                 None => facts.reason("gpu.name").to_owned(),
             };
         } else {
-            absent.push("facts.yaml: the machine could not be asked".to_owned());
+            pack.lacks("facts.yaml: the machine could not be asked");
         }
-        self.packages(parts, absent, redaction);
-        let policies = self.own_policies(parts, absent, redaction);
-        let installation = self.installation(seen, parts, absent, redaction);
-        let log = logged(parts, redaction);
+        let policy_hash = seen.policies().map(|set| set.hash.clone());
+        self.packages(pack);
+        let policies = self.own_policies(pack);
+        let installation = self.installation(seen, pack);
         let folder = log::folder();
-        let failed = folder.as_deref().map(log::runs).unwrap_or_default().into_iter();
-        let failed = failed.filter(|run| run.exit != Some(0) && run.pid != Some(std::process::id().into()));
-        let failed = failed.take(MOST_RUNS).map(|run| FailedRun {
-            time: run.time,
-            arguments: redaction.text(&run.arguments),
-            exit: run.exit,
-            error: run.error.map(|error| redaction.text(&error)),
-        });
-        let running = folder.as_deref().map(log::running).unwrap_or_default().into_iter();
-        let running = running.map(|run| RunningRecord { time: run.time, arguments: redaction.text(&run.arguments) });
         let mut report = serde_json::to_value(DoctorReport {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -225,162 +242,63 @@ impl Doctor {
             fingerprint: seen.facts.as_ref().map(Facts::fingerprint),
             unknown,
             findings: seen.findings.iter().map(FindingRecord::from).collect(),
-            policy_hash: seen.set.as_ref().map(|set| set.hash.clone()),
+            policy_hash,
             policies,
             installation,
-            running: running.collect(),
-            failed: failed.collect(),
-            log,
+            running: folder.as_deref().map(past::running).unwrap_or_default(),
+            failed: folder.as_deref().map(past::failed).unwrap_or_default(),
+            log: past::logged(folder.as_deref(), pack),
             problems: seen.problems.clone(),
             bundle: None,
         })
         .unwrap_or_default();
-        redaction.tree(&mut report, Redaction::text);
+        pack.redaction.tree(&mut report, Redaction::text);
         serde_json::from_value(report).map_err(|error| CliError::failed(format!("cannot write the report: {error}")))
     }
 
-    fn packages(&self, parts: &mut Vec<Part>, absent: &mut Vec<String>, redaction: &Redaction) {
+    fn packages(&self, pack: &mut Pack) {
         if !self.machine.is_live() {
-            absent.push("packages.txt: the machine is a saved one".to_owned());
-            return;
+            return pack.lacks("packages.txt: the machine is a saved one");
         }
         match software::installed(Some(self.root.path()), self.root.python.as_deref()) {
             Ok(packages) => {
                 let what = "the packages of the stack's Python with their versions, your own among them";
-                parts.push(Part::new("packages.txt", what, redaction.own(&(packages.join("\n") + "\n"))));
+                pack.put("packages.txt", what, pack.redaction.own(&(packages.join("\n") + "\n")));
             }
-            Err(why) => absent.push(format!("packages.txt: {}", redaction.own(&why))),
+            Err(why) => pack.lacks(format!("packages.txt: {}", pack.redaction.own(&why))),
         }
     }
 
     // Policies that did not come with the program.
-    fn own_policies(
-        &self,
-        parts: &mut Vec<Part>,
-        absent: &mut Vec<String>,
-        redaction: &Redaction,
-    ) -> Vec<PolicyFolder> {
+    fn own_policies(&self, pack: &mut Pack) -> Vec<PolicyFolder> {
         let site = if self.policies.no_site { Vec::new() } else { site_directories() };
         let mut folders = Vec::new();
         let mut count = 0;
         for (number, folder) in site.iter().chain(&self.policies.directories).enumerate() {
+            let folder = whole(folder);
             let mut names = Vec::new();
-            let walk = WalkDir::new(folder).max_depth(2).sort_by_file_name();
+            let walk = WalkDir::new(&folder).max_depth(2).sort_by_file_name();
             for entry in walk.into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
                 let name =
-                    entry.path().strip_prefix(folder).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
+                    entry.path().strip_prefix(&folder).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
                 if !name.ends_with(".yaml") && !name.ends_with(".yml") {
                     continue;
                 }
                 names.push(name.clone());
                 count += 1;
-                let shown = redaction.own(&format!("policies/{number}/{name}"));
+                let shown = pack.redaction.own(&format!("policies/{number}/{name}"));
                 match read(entry.path()).filter(|_| count <= MOST_POLICIES) {
                     Some(text) => {
-                        let what = format!(
-                            "a policy file of `{}`, without secrets",
-                            redaction.own(&folder.display().to_string())
-                        );
-                        parts.push(Part::new(shown, what, redaction.text(&text)));
+                        let folder = pack.redaction.own(&folder.display().to_string());
+                        let what = format!("a policy file of `{folder}`, without secrets");
+                        pack.put(shown, what, pack.redaction.text(&text));
                     }
-                    None => absent.push(format!("{shown}: too large, too many, or no text")),
+                    None => pack.lacks(format!("{shown}: too large, too many, or no text")),
                 }
             }
             folders.push(PolicyFolder { folder: folder.display().to_string(), files: names });
         }
         folders
-    }
-
-    fn installation(
-        &self,
-        seen: &mut Seen,
-        parts: &mut Vec<Part>,
-        absent: &mut Vec<String>,
-        redaction: &Redaction,
-    ) -> InstallationRecord {
-        let path = self.root.path();
-        let root = path.display().to_string();
-        let mut record = InstallationRecord { root, target: None, applies: 0, in_flight: None };
-        let opened = Root::open(path).map_err(CliError::from);
-        let Some(opened) = seen.take("installation", opened) else { return record };
-        let in_flight = seen.take("journal", transaction::in_flight(&opened).map_err(CliError::from)).flatten();
-        record.in_flight = in_flight.map(|(operation, files)| InFlightRecord {
-            operation: match operation {
-                Operation::Apply => "apply".to_owned(),
-                Operation::RollBack => "rollback".to_owned(),
-            },
-            files,
-        });
-        if let Some(past) = seen.take("history", transaction::history(&opened).map_err(CliError::from)) {
-            record.applies = past.len();
-            let hash = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(|bytes| sha256(bytes)[..16].to_owned());
-            let applies = past.iter().map(|apply| {
-                let files = apply.files.iter().map(|file| {
-                    json!({ "file": file.file, "sha256_before": hash(&file.before), "sha256_after": hash(&file.after) })
-                });
-                let inputs = &apply.inputs;
-                json!({
-                    "number": apply.number, "time": apply.time, "policy_hash": inputs["policy_hash"], "target": inputs["target"],
-                    "workload": inputs["workload"], "files": files.collect::<Vec<_>>(),
-                })
-            });
-            let mut applies = Value::from(applies.collect::<Vec<_>>());
-            redaction.tree(&mut applies, Redaction::text);
-            let what =
-                "the applies that can be taken back; hashes (first 16 digits of a SHA-256) in place of the bytes";
-            parts.push(Part::new("history.json", what, json::text(&applies)));
-        }
-        let set = seen.set.take();
-        let id = self.target.target.as_deref();
-        let found = set.as_ref().map(|set| Installation::find(path, id, set));
-        if let Some(installation) = found.and_then(|found| seen.take("installation", found)).flatten() {
-            record.target = Some(installation.target.id.clone());
-            for file in &installation.target.files {
-                let name = redaction.own(&format!("config/{}", file.path));
-                let bytes =
-                    seen.take("config", transaction::read(&installation.root, &file.path).map_err(CliError::from));
-                let text = match bytes.flatten() {
-                    Some(bytes) if bytes.len() <= MOST_BYTES => String::from_utf8(bytes).ok(),
-                    Some(_) => None,
-                    None => {
-                        absent.push(format!("{name}: there is none"));
-                        continue;
-                    }
-                };
-                match text {
-                    Some(text) => {
-                        let what = "a config file of the stack; secrets as `*`, so that lines and columns are those of the file";
-                        parts.push(Part::new(name, what, redaction.text(&text)));
-                    }
-                    None => absent.push(format!("{name}: too large, or no text")),
-                }
-            }
-            self.plan(seen, Some(&installation), parts, redaction);
-        } else {
-            absent.push("config files: no stack is recognised".to_owned());
-            self.plan(seen, None, parts, redaction);
-        }
-        seen.set = set;
-        record
-    }
-
-    fn plan(
-        &self,
-        seen: &mut Seen,
-        installation: Option<&Installation<'_>>,
-        parts: &mut Vec<Part>,
-        redaction: &Redaction,
-    ) {
-        let Some(answer) = seen.answer.take() else { return };
-        let edits = installation.map(|installation| installation.edits(&answer));
-        let edits = edits.and_then(|edits| seen.take("plan", edits)).unwrap_or_default();
-        seen.findings.extend(edits.iter().flat_map(|edit| edit.findings.clone()));
-        let records = installation.map(|installation| installation.records(&edits)).unwrap_or_default();
-        let report = PlanReport::new(&answer.plan, &seen.findings, records);
-        let mut report = serde_json::to_value(report).unwrap_or_default();
-        redaction.tree(&mut report, Redaction::text);
-        let what = "the plan of the default question, what it would change, and every finding";
-        parts.push(Part::new("plan.json", what, json::text(&report)));
     }
 }
 
@@ -390,37 +308,9 @@ fn summary(report: &DoctorReport, found: &[Finding], redaction: &Redaction, pain
     if found.is_empty() { text } else { format!("{text}\n{}", redaction.text(&findings::render(found, paint))) }
 }
 
-// The log as it is shown to others: what was written is redacted, and again here, as another version may have written it.
-fn logged(parts: &mut Vec<Part>, redaction: &Redaction) -> LogRecord {
-    let Some(folder) = log::folder() else { return LogRecord { folder: None, files: Vec::new(), bytes: 0 } };
-    let mut record = LogRecord { folder: Some(folder.display().to_string()), files: Vec::new(), bytes: 0 };
-    for path in log::files(&folder) {
-        let Ok(bytes) = fs::read(&path) else { continue };
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        record.bytes += bytes.len() as u64;
-        let text = String::from_utf8_lossy(&bytes);
-        let text: String = text.lines().map(|line| redacted(line, redaction) + "\n").collect();
-        parts.push(Part::new(format!("log/{name}"), "what earlier runs did, one JSON object a line", text));
-        record.files.push(name);
-    }
-    record
-}
-
-fn redacted(line: &str, redaction: &Redaction) -> String {
-    match serde_json::from_str::<Value>(line) {
-        Ok(Value::Object(mut map)) => {
-            for (name, value) in &mut map {
-                match value {
-                    Value::String(text) if name != "time" && name != "run" => *text = redaction.text(text),
-                    // The log has no lists.
-                    Value::Array(_) | Value::Object(_) => *value = Value::Null,
-                    _ => {}
-                }
-            }
-            Value::Object(map).to_string()
-        }
-        _ => redaction.text(line),
-    }
+// The absolute path; who reads it does not know where the program ran.
+fn whole(path: &Path) -> PathBuf {
+    absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -284,3 +284,19 @@ fn minor(version: &str) -> Option<(u8, u8)> {
     let mut numbers = version.split('.').map(|number| number.parse().ok());
     Some((numbers.next()??, numbers.next()??))
 }
+
+impl Validate {
+    /// One that asks every rule, and only looks.
+    pub fn that_looks(root: InstallationOptions, target: Option<String>, ask: Ask, output: OutputOptions) -> Self {
+        let start = StartOptions { start: None, ready: None, start_limit: Duration::ZERO };
+        Self { only: Vec::new(), fix: false, dry_run: false, report: None, start, target, root, ask, output }
+    }
+
+    /// What it reports of an answer by policies with the rules of a validation, without a change or a start.
+    pub fn look_at(&self, mut answer: Answer) -> Result<ValidateReport, CliError> {
+        let look = self.look(&Root::open(self.root.path())?, &mut answer)?;
+        self.sample(&mut answer.facts);
+        let found = self.findings(&answer, &look);
+        self.report(&answer, &look, &found, (&look.repairs(|_| true), &[]))
+    }
+}

@@ -60,7 +60,7 @@ pub struct DoctorReport {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFolder {
-    /// The directory.
+    /// The directory, as an absolute path.
     pub folder: String,
     /// Its files, by their names below it; empty when it is not there.
     pub files: Vec<String>,
@@ -70,7 +70,7 @@ pub struct PolicyFolder {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InstallationRecord {
-    /// Its directory.
+    /// Its directory, as an absolute path.
     pub root: String,
     /// The stack: `wan22-ui`; absent when none is recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,6 +116,9 @@ pub struct FailedRun {
     /// What stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Codes of the errors that it found, each once: why it was refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub codes: Vec<String>,
 }
 
 /// The log.
@@ -125,6 +128,9 @@ pub struct LogRecord {
     /// Its folder; absent when it is switched off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// Why nothing can be written there; absent when it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<String>,
     /// Its files, the newest first.
     pub files: Vec<String>,
     /// All of them together.

@@ -40,14 +40,20 @@ pub fn render(report: &DoctorReport, paint: Paint) -> String {
         }
         None => "off".to_owned(),
     };
-    table.row(["log".to_owned(), log]);
+    let unwritten = report.log.unwritten.as_ref().map(|why| {
+        let cannot = paint.red("nothing can be written there");
+        format!("; {cannot}: {why}")
+    });
+    table.row(["log".to_owned(), format!("{log}{}", unwritten.unwrap_or_default())]);
     let mut text = table.render(paint, usize::MAX);
     if !report.failed.is_empty() {
         text += &format!("\n{}\n", paint.bold("the last runs that failed"));
         let mut table = Table::default();
         for run in &report.failed {
             let exit = run.exit.map_or_else(|| "no end".to_owned(), |exit| format!("exit {exit}"));
-            table.row([run.time.clone(), exit, run.arguments.clone(), run.error.clone().unwrap_or_default()]);
+            let why: Vec<String> = run.error.iter().cloned().chain([run.codes.join(", ")]).collect();
+            let why = why.into_iter().filter(|why| !why.is_empty()).collect::<Vec<_>>().join("; ");
+            table.row([run.time.clone(), exit, run.arguments.clone(), why]);
         }
         text += &table.render(paint, 3);
     }
