@@ -87,7 +87,7 @@ Environment:
 Exit codes:
   0  fine, also when something was changed
   1  failed: a file cannot be read or written, or is not YAML
-  2  usage: wrong arguments, or no known stack in the root
+  2  usage: wrong arguments, no known stack in the root, or no Wan model where `load` looks
   3  refused: a finding at error, such as a policy that is wrong or a model that does not fit
   4  differs: `verify` found drift, `plan --exit-code` changes to make, `test` and `impact` what policies change";
 
@@ -120,7 +120,7 @@ pub enum Exit {
     Fine = 0,
     /// 1: a file cannot be read or written, or is not YAML at all.
     Failed = 1,
-    /// 2: the arguments are wrong, or there is no known stack in the root.
+    /// 2: the arguments are wrong, or there is no known stack in the root, or no model where `load` looks.
     Usage = 2,
     /// 3: a finding at error.
     Refused = 3,

@@ -1,7 +1,7 @@
 //! Load: the files of a checkpoint set → what of them is in the page cache, and how fast the disk gave it.
 //!
-//! [`set`] finds and checks the files, [`load`] reads them with several readers, and [`instead`] says what else on the disk
-//! would do. No weight reaches this process where the system can pass pages on without a copy (`pass.rs`). What is in the
+//! [`set`] finds and checks the files, [`load`] reads them with several readers, [`unrecognised`] says what there is where no
+//! set is, and [`instead`] what else on the disk would do. No weight reaches this process where the system can pass pages on without a copy (`pass.rs`). What is in the
 //! cache already costs nothing, so a load that was cancelled goes on where it ended, without a record of its own.
 //!
 //! The cache holds only what the RAM has room for ([`room`]): the first bytes in the order of a run are read, and the rest is
@@ -21,6 +21,7 @@ mod pass;
 mod reader;
 mod residency;
 pub mod set;
+pub mod unrecognised;
 
 use crate::facts::Facts;
 use reader::Readers;

@@ -340,20 +340,72 @@ fn another_text_encoder_would_do_in_place_of_a_damaged_one() {
 }
 
 #[test]
-fn what_is_no_set_fails_with_a_reason() {
+fn what_is_no_set_ends_with_what_there_is() {
     let installation = Installation::new();
+    fs::create_dir_all(installation.path("folders/below")).unwrap();
     fs::create_dir(installation.path("empty")).unwrap();
     fs::write(installation.path("notes.txt"), "").unwrap();
-    for (model, said) in [
-        ("nowhere", "cannot read `nowhere`: "),
-        ("empty", "there is no part of a Wan model in `empty`"),
-        ("notes.txt", "cannot read `notes.txt`: its name ends as that of no checkpoint"),
+    installation.holes("loras/a.safetensors", &[("a.weight".to_owned(), vec![4])], "BF16", 2);
+    installation.holes("loras/b.safetensors", &[("b.weight".to_owned(), vec![4])], "BF16", 2);
+    fs::write(installation.path("loras/readme.md"), "").unwrap();
+    for (model, code, exit, said) in [
+        ("nowhere", "checkpoint-unread", 1, "there is no `nowhere`, neither here nor in `"),
+        ("empty", "no-checkpoint", 2, "there is no part of a Wan model in `empty`, which is empty"),
+        (
+            "folders",
+            "no-checkpoint",
+            2,
+            "there is no part of a Wan model in `folders`, which holds only folders, and no checkpoint in them",
+        ),
+        ("loras", "no-checkpoint", 2, "there is no part of a Wan model in `loras`, which holds 2 .safetensors files"),
+        (
+            "notes.txt",
+            "no-checkpoint",
+            2,
+            "`notes.txt` is no checkpoint: its name ends in none of .safetensors, .gguf, .pth and .pt",
+        ),
     ] {
-        let failed = installation.load(&["--model", model], 1);
-        let message = failed["findings"][0]["message"].as_str().unwrap();
-        assert!(message.starts_with(said), "{message}");
-        assert_eq!(failed["result"], "failed");
+        let failed = installation.load(&["--model", model], exit);
+        let finding = &failed["findings"][0];
+        assert!(finding["message"].as_str().unwrap().starts_with(said), "{finding}");
+        assert_eq!(finding["code"], code);
+        let result = if exit == 1 { "failed" } else { "unrecognised" };
+        assert_eq!((&failed["result"], failed["findings"].as_array().unwrap().len()), (&json!(result), 1));
     }
+    // What is like it is named, at whichever folder the path goes wrong.
+    for (model, close) in
+        [("lora", "loras"), ("lorsa/a.safetensors", "loras/a.safetensors"), ("folders/belwo", "folders/below")]
+    {
+        let failed = installation.load(&["--model", model], 1);
+        assert_eq!(failed["findings"][0]["help"], format!("did you mean `{close}`?"));
+    }
+    // What is damaged and allowed leaves nothing to load.
+    fs::write(installation.path("empty/vae.safetensors"), "no header").unwrap();
+    installation.load(&["--model", "empty"], 3);
+    let failed = installation.load(&["--model", "empty", "--allow", "checkpoint-invalid"], 2);
+    assert_eq!(failed["findings"][1]["code"], "no-checkpoint");
+}
+
+#[test]
+fn a_model_is_looked_for_here_and_then_in_the_root() {
+    let installation = Installation::new();
+    installation.holes("wan/models/vae.safetensors", &vae([96, 3], [384, 16]), "BF16", 2);
+    installation.holes("loras/vae.safetensors", &vae([96, 3], [384, 16]), "F32", 4);
+    let load = |model: &str| {
+        let mut command = program();
+        command.args(["load", "--no-site", "--root", "wan", "--at-most", "0", "--model", model]);
+        let output = command.current_dir(installation.path("")).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for model in ["models", "models/vae.safetensors"] {
+        let text = load(model);
+        assert!(text.lines().any(|line| line == format!("wan/{model}")), "{text}");
+    }
+    assert!(load("loras").lines().any(|line| line == "loras"));
+    // Here comes first.
+    installation.holes("models/vae.safetensors", &vae([96, 3], [384, 16]), "F32", 4);
+    assert!(load("models").lines().any(|line| line == "models"));
 }
 
 #[test]

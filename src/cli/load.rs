@@ -16,13 +16,13 @@ use super::machine::{MachineOptions, complete};
 use super::options::{InstallationOptions, OutputOptions, PolicyOptions, known_codes};
 use super::{Exit, Screen};
 use crate::apply::{self as transaction, Root};
-use crate::diag::{self, Finding, FindingRecord};
+use crate::diag::{self, Finding, FindingRecord, nearest};
 use crate::engine::Question;
 use crate::facts::units::{Unit, parse_quantity, show};
 use crate::facts::{Facts, probe};
 use crate::load::instead::{Alternative, instead};
 use crate::load::set::{self, CheckpointSet};
-use crate::load::{self, Loaded};
+use crate::load::{self, Loaded, unrecognised};
 use crate::log;
 use crate::measured::{self, LoadMeasurement};
 use crate::report::load::{GOAL, LoadReport, LoadResult};
@@ -42,8 +42,11 @@ const KEPT: f64 = 0.99;
 ///
 /// The text encoder comes first, then the transformers, then the VAE, as far as the RAM has room. What
 /// is in the cache already is not read again, so after Ctrl-C the same command goes on where it ended.
-/// The rate of the disk is recorded in the installation, and `fit` reckons with it. A set that is
-/// damaged is refused, and what else on the disk would do is named, best first.
+/// The rate of the disk is recorded in the installation, and `fit` reckons with it.
+///
+/// Ends with 1 when a file is not there or cannot be read, or the load is cancelled; with 2 when
+/// there is no part of a Wan model; with 3 when the set is damaged. What else on the disk would do is
+/// named then, best first.
 ///
 /// Examples:
 ///   wan22-policy load --model models/Wan2.2-TI2V-5B
@@ -52,6 +55,8 @@ const KEPT: f64 = 0.99;
 #[command(verbatim_doc_comment)]
 pub struct Load {
     /// The folder of the set, or one file of it with its shards; may be given several times
+    ///
+    /// It is looked for in the current directory, and then in that of the installation.
     #[arg(long, value_name = "PATH", required = true)]
     model: Vec<PathBuf>,
 
@@ -59,7 +64,9 @@ pub struct Load {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     readers: Option<u16>,
 
-    /// Bring no more than this into the cache [default: what the RAM has room for]
+    /// Bring no more than this into the cache, such as 12GiB [default: what the RAM has room for]
+    ///
+    /// What comes after that in the order of a run stays on the disk, and is named.
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     at_most: Option<u64>,
 
@@ -88,22 +95,24 @@ impl Load {
         }
         // Before anything is read: whoever waits for a slow disk may have had enough of it.
         let cancel = cancelled()?;
-        let models = self.model.iter().map(|path| path.display().to_string()).collect();
-        let readers = self.readers.unwrap_or_else(|| readers_for(&self.model));
-        let mut report = LoadReport::new(models, readers);
+        let places = self.places();
+        let readers = self.readers.unwrap_or_else(|| readers_for(&places));
+        let mut report = LoadReport::new(places.iter().map(|path| path.display().to_string()).collect(), readers);
         let mut found = Vec::new();
-        let set = match self.set() {
+        let set = match self.set(&places) {
             Ok(set) => set,
-            Err(finding) => {
-                found.push(finding);
-                return self.fail((report, found), None, LoadResult::Failed, screen);
-            }
+            Err((found, result)) => return self.fail((report, found), None, result, screen),
         };
         found.extend(set.findings.iter().cloned());
         diag::allow(&mut found, &self.allow);
         report.set(&set);
         if diag::refuses(&found) {
             return self.fail((report, found), Some(&set), LoadResult::Refused, screen);
+        }
+        if set.parts.is_empty() {
+            // What was damaged is allowed, and there was nothing else.
+            found.extend(places.iter().map(|path| unrecognised::finding(path)));
+            return self.fail((report, found), Some(&set), LoadResult::Unrecognised, screen);
         }
         let room = load::room(&probe::memory());
         let room = room.into_iter().chain(self.at_most).min();
@@ -122,7 +131,7 @@ impl Load {
         found.extend(uncached(&loaded, self.at_most.is_some()));
         if !loaded.is_cancelled && loaded.read.is_some_and(|read| measured::tells_the_rate(loaded.done(), read)) {
             report.meets_goal = (loaded.left_out() == 0).then_some(report.seconds < GOAL);
-            match self.record(&loaded, readers) {
+            match self.record(&places, &loaded, readers) {
                 Ok(()) => report.recorded_in = installation.folder.map(|folder| folder.display().to_string()),
                 Err(error) => found.push(measured::unwritten(&error)),
             }
@@ -139,21 +148,42 @@ impl Load {
         Ok(if loaded.is_cancelled { Exit::Failed } else { Exit::Fine })
     }
 
-    // All that was asked for as one set.
-    fn set(&self) -> Result<CheckpointSet, Finding> {
+    // Where each lies: as it was typed, or else in the installation.
+    fn places(&self) -> Vec<PathBuf> {
+        let place = |path: &PathBuf| {
+            let below = self.root.path().join(path);
+            if !path.exists() && below.exists() { below } else { path.clone() }
+        };
+        self.model.iter().map(place).collect()
+    }
+
+    // All that was asked for as one set; or what there is to say, and how it ends.
+    fn set(&self, places: &[PathBuf]) -> Result<CheckpointSet, (Vec<Finding>, LoadResult)> {
         let mut all = CheckpointSet { parts: Vec::new(), findings: Vec::new() };
-        for path in &self.model {
-            let cannot = |error: io::Error| {
-                Finding::error("checkpoint-unread", format!("cannot read `{}`: {error}", path.display()))
-            };
-            let set = set::read(path).map_err(cannot)?;
+        for path in places {
+            let set = set::read(path).map_err(|error| (vec![self.unread(path, &error)], LoadResult::Failed))?;
             if set.parts.is_empty() && !diag::refuses(&set.findings) {
-                let message = format!("there is no part of a Wan model in `{}`", path.display());
-                return Err(Finding::error("checkpoint-incomplete", message));
+                let found = set.findings.into_iter().chain([unrecognised::finding(path)]).collect();
+                return Err((found, LoadResult::Unrecognised));
             }
             all.join(set);
         }
         Ok(all)
+    }
+
+    fn unread(&self, path: &Path, error: &io::Error) -> Finding {
+        let (shown, root) = (path.display(), self.root.path());
+        if error.kind() != io::ErrorKind::NotFound {
+            return Finding::error("checkpoint-unread", format!("cannot read `{shown}`: {error}"));
+        }
+        let nor = if path.is_absolute() || root == Path::new(".") {
+            String::new()
+        } else {
+            format!(", neither here nor in `{}`", root.display())
+        };
+        let close = [path.to_owned(), root.join(path)].iter().find_map(|path| close_to(path));
+        let help = close.map(|close| format!("did you mean `{}`?", close.display()));
+        Finding::error("checkpoint-unread", format!("there is no `{shown}`{nor}")).maybe_help(help)
     }
 
     // Says what is wrong and what would do instead.
@@ -165,7 +195,8 @@ impl Load {
         screen: &mut Screen<'_>,
     ) -> Result<Exit, CliError> {
         let policies = self.policies.compile()?;
-        let beside = self.model.iter().filter_map(|path| {
+        let places = self.places();
+        let beside = places.iter().filter_map(|path| {
             let real = dunce::canonicalize(path).or_else(|_| std::path::absolute(path)).ok()?;
             real.parent().map(Path::to_owned)
         });
@@ -184,7 +215,11 @@ impl Load {
                 format!("{}\n{}", findings::render(&found, screen.paint), human::load::instead(&report, screen.paint));
             screen.print(&text)?;
         }
-        Ok(if result == LoadResult::Refused { Exit::Refused } else { Exit::Failed })
+        Ok(match result {
+            LoadResult::Refused => Exit::Refused,
+            LoadResult::Unrecognised => Exit::Usage,
+            _ => Exit::Failed,
+        })
     }
 
     fn facts(&self) -> Result<Facts, CliError> {
@@ -193,9 +228,9 @@ impl Load {
         Ok(facts)
     }
 
-    fn record(&self, loaded: &Loaded, readers: u16) -> Result<(), transaction::ApplyError> {
+    fn record(&self, places: &[PathBuf], loaded: &Loaded, readers: u16) -> Result<(), transaction::ApplyError> {
         let root = Root::open(self.root.path())?;
-        let shown: Vec<String> = self.model.iter().map(|path| below(&root, path)).collect();
+        let shown: Vec<String> = places.iter().map(|path| below(&root, path)).collect();
         let measurement = LoadMeasurement {
             model: shown.join(", "),
             bytes: loaded.done(),
@@ -278,6 +313,17 @@ fn uncached(loaded: &Loaded, is_asked: bool) -> Option<Finding> {
     let message = format!("of what was read {:.0} % is no longer in the page cache", (gone * 100.0).max(1.0));
     let help = "other programs have taken the RAM meanwhile; close them, and load again";
     Some(Finding::warning("checkpoint-uncached", message).help(help))
+}
+
+// What is there instead, where the first name of a path that is not there is like one that is.
+fn close_to(path: &Path) -> Option<PathBuf> {
+    let missing = path.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).last()?;
+    let folder = missing.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names: Vec<String> = names.collect();
+    let close = missing.with_file_name(nearest(missing.file_name()?.to_str()?, names.iter().map(String::as_str))?);
+    let rest = path.strip_prefix(missing).ok().filter(|rest| !rest.as_os_str().is_empty());
+    rest.map(|rest| close.join(rest)).filter(|whole| whole.exists()).or(Some(close))
 }
 
 // Relative to the installation where it lies there.

@@ -68,6 +68,7 @@ pub const CODES: &[CodeInfo] = &[
     code("missing-reason", Severity::Warning, "Every policy below layer 80 says `why` it is right and names the `source` of its numbers. A link, a measurement with machine, date and version, or the word estimate will do."),
     code("mixed-types", Severity::Error, "Values of different types are compared or combined. Rhai would silently answer `false`. Compare with a literal of the same type, a text in double quotes, and convert numbers with `float` or `floor`."),
     code("no-candidate", Severity::Error, "No candidate of a `choose` satisfies its condition, and there is no `otherwise`. Each candidate is shown with what it lacks."),
+    code("no-checkpoint", Severity::Error, "There is no part of a Wan model where `load` was asked to find one. The message says what there is instead; name the folder of the set, or one file of it."),
     code("no-locks", Severity::Warning, "The file system that the installation lies on has no locks, as a network share without a lock manager. Nothing keeps two runs of the program apart there; let only one apply or rollback run at a time."),
     code("no-such-gpu", Severity::Warning, "The GPU that was asked for is not there, or `CUDA_VISIBLE_DEVICES` hides all of them. The GPU with the most VRAM is taken."),
     code("nominal-vram", Severity::Warning, "VRAM is compared with the size on the box. A card never reports that: an RTX 4090 has 24564 MiB, with ECC 23028 MiB. Ask for what the setting needs, in bytes and with headroom, such as `gib(22)`."),

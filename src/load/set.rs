@@ -73,10 +73,11 @@ impl CheckpointSet {
     }
 }
 
-/// Finds the set in a folder, or the one that a file belongs to, and reads the headers of its files.
+/// Finds the set in a folder, or the one that a file belongs to, and reads the headers of its files. It has no parts where
+/// nothing is recognised.
 ///
 /// # Errors
-/// The folder or the file cannot be read at all, or it is no checkpoint.
+/// The folder or the file is not there, or cannot be read at all.
 pub fn read(path: &Path) -> io::Result<CheckpointSet> {
     let until = Instant::now() + PATIENCE;
     let is_folder = fs::metadata(path)?.is_dir();
@@ -111,7 +112,7 @@ pub fn models(folder: &Path, until: Instant) -> io::Result<Vec<Model>> {
     Ok(sets::read(&search(folder, until)?, until).0)
 }
 
-fn search(folder: &Path, until: Instant) -> io::Result<Found> {
+pub(super) fn search(folder: &Path, until: Instant) -> io::Result<Found> {
     find::search(folder, Links::Anywhere, until).map_err(io::Error::other)
 }
 
@@ -123,9 +124,6 @@ fn one(path: &Path, until: Instant) -> io::Result<Found> {
     let stem = stem(&name).to_owned();
     found.files.retain(|file: &Candidate| file.folder.is_empty() && self::stem(&file.name) == stem);
     found.passed.retain(|(file, _)| self::stem(file) == stem);
-    if found.files.is_empty() && found.passed.is_empty() {
-        return Err(io::Error::other("its name ends as that of no checkpoint: .safetensors, .gguf, .pth or .pt"));
-    }
     Ok(found)
 }
 

@@ -22,7 +22,7 @@ pub struct LoadReport {
     /// Name and version of this format: `wan22-policy/load/v1`.
     #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
-    /// The folders and files that were asked for.
+    /// The folders and files that were asked for, where they were found: as they were typed, or in the root.
     pub models: Vec<String>,
     /// How it ended.
     pub result: LoadResult,
@@ -84,7 +84,9 @@ pub enum LoadResult {
     Cancelled,
     /// The set is damaged, and nothing was read.
     Refused,
-    /// A file cannot be read.
+    /// There is no part of a Wan model in it.
+    Unrecognised,
+    /// A file is not there, or cannot be read.
     Failed,
 }
 

@@ -20,7 +20,7 @@ pub fn loaded(report: &LoadReport, paint: Paint) -> String {
         let what = [part.name.as_deref(), part.dtype.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
         table.row([part.what.clone(), what, of, part.file.clone()]);
     }
-    let mut text = table.render(paint, 3);
+    let mut text = format!("{}\n{}", paint.bold(&report.models.join(", ")), table.render(paint, 3));
     text += &format!("\n  {}\n", how(report));
     if report.result == LoadResult::Cancelled {
         text += "  cancelled: the same command goes on from here\n";
