@@ -49,13 +49,14 @@ impl World {
     fn command(&self, command: &str) -> Command {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "ulimit -d 262144; ulimit -t 60; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wan22-policy")]);
-        // Where cargo has the loader look first, and where the user may have a Python.
+        // Where cargo has the loader look first, and where the user may have a Python. The home is not there: who has none
+        // is looked up in /etc/passwd.
         shell
-            .arg(command)
+            .args(command.split(' '))
             .current_dir(self.0.path())
             .env_remove("LD_LIBRARY_PATH")
             .env("PATH", "/usr/bin:/bin")
-            .env_remove("HOME")
+            .env("HOME", self.path("home"))
             .env("WAN22_POLICY_LOG", self.path("log"));
         let asked: &[&str] = match command {
             "rollback" | "history" => &["--root", "stack"],
@@ -314,7 +315,18 @@ fn hostile_inputs_stay_in_their_place() {
         return;
     }
     let inputs: Vec<&Input> = PLACES.iter().chain(WASTE).collect();
-    let commands = ["plan", "check", "validate", "apply", "verify", "history", "rollback"];
+    let commands = [
+        "plan",
+        "check",
+        "validate",
+        "apply",
+        "verify",
+        "history",
+        "rollback",
+        "load --model stack/models",
+        "doctor",
+        "doctor --bundle stack/bundle.zip",
+    ];
     let wrong: Vec<String> = inputs
         .par_iter()
         .flat_map(|(name, make)| {
