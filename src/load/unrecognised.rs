@@ -73,7 +73,8 @@ mod tests {
         write("readme.md");
         assert_eq!(held(), "holds a file that is no checkpoint");
         write("a/b/x.gguf");
-        ["x.safetensors", "y.safetensors"].map(write);
+        write("x.safetensors");
+        write("y.safetensors");
         assert_eq!(held(), "holds 1 .gguf file and 2 .safetensors files");
     }
 }
