@@ -129,6 +129,11 @@ pub fn found(findings: &[Finding]) {
     }
 }
 
+/// Logs a critical rule of a validation that does not pass, and what is said of it.
+pub fn unmet(rule: &str, text: &str) {
+    info!(code = rule, severity = %Severity::Error, text, "rule");
+}
+
 /// Logs what stops a command.
 pub fn stopped(text: &str) {
     error!(text, "error");

@@ -229,10 +229,15 @@ fn a_run_that_was_refused_has_the_codes_of_its_errors() {
     let small = ["--facts", "machine.yaml", "--fact", "gpu.vram.total=2GiB", "--fact", "ram.total=4GiB"];
     home.run(3, &[&["plan"], &small[..]].concat());
     home.run(3, &["load", "--root", "wan", "--model", "wan/broken.safetensors"]);
+    // Not ready without an error.
+    home.run(3, &["validate", "--root", "wan", "--facts", "machine.yaml", "--only", "components"]);
     let (out, _) = home.run(0, &["doctor", "--root", "wan", "--facts", "machine.yaml", "--format", "json"]);
     let report = common::printed("doctor", &out);
     let codes: Vec<&Value> = report["failed"].as_array().unwrap().iter().map(|run| &run["codes"]).collect();
-    assert_eq!(codes, [&json!(["checkpoint-invalid"]), &json!(["does-not-fit", "offloaded-weights-fit-in-ram"])]);
+    assert_eq!(
+        codes,
+        [&json!(["pytorch"]), &json!(["checkpoint-invalid"]), &json!(["does-not-fit", "offloaded-weights-fit-in-ram"])]
+    );
     let (text, _) = home.run(0, &["doctor", "--root", "wan", "--facts", "machine.yaml"]);
     let said = text.lines().find(|line| line.contains("exit 3  plan")).unwrap();
     assert!(said.ends_with("  does-not-fit, offloaded-weights-fit-in-ram"), "{said}");

@@ -23,7 +23,9 @@ use crate::policy::Validation;
 use crate::policy::rule::VerdictFormula;
 use crate::report::human::{self, validation};
 use crate::report::json;
-use crate::report::validation::{GroupRecord, LeftRecord, RepairRecord, SCHEMA, ValidateReport, VerdictRecord};
+use crate::report::validation::{
+    GroupRecord, LeftRecord, RepairRecord, RuleRecord, RuleResult, SCHEMA, ValidateReport, VerdictRecord,
+};
 use crate::report::{diff, findings};
 use crate::validate::{self, Look, Repair, judge};
 
@@ -122,6 +124,8 @@ impl Validate {
             reports::write(folder, &self.dossier(&answer, &report)?)?;
         }
         log::found(&found);
+        let is_unmet = |rule: &RuleRecord| rule.critical && rule.result != RuleResult::Pass;
+        report.rules().filter(|(_, rule)| is_unmet(rule)).for_each(|(_, rule)| log::unmet(&rule.rule, &rule.message));
         if self.output.is_json() {
             screen.print(&json::text(&report))?;
         } else {
@@ -288,7 +292,7 @@ fn minor(version: &str) -> Option<(u8, u8)> {
 impl Validate {
     /// One that asks every rule, and only looks.
     pub fn that_looks(root: InstallationOptions, target: Option<String>, ask: Ask, output: OutputOptions) -> Self {
-        let start = StartOptions { start: None, ready: None, start_limit: Duration::ZERO };
+        let start = StartOptions::none();
         Self { only: Vec::new(), fix: false, dry_run: false, report: None, start, target, root, ask, output }
     }
 

@@ -21,7 +21,7 @@ pub struct PastRun {
     pub exit: Option<u64>,
     /// What stopped it.
     pub error: Option<String>,
-    /// Codes of the errors that it found, each once.
+    /// Codes of the errors that it found, and critical rules that did not pass, each once.
     pub codes: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ pub fn runs(folder: &Path) -> Vec<PastRun> {
                     (run.time, run.arguments, run.pid) = (text("time"), text("arguments"), line["pid"].as_u64());
                 }
                 Some("error" | "panic") => run.error = Some(text("text")),
-                Some("finding") if line["severity"] == "error" && !run.codes.contains(&text("code")) => {
+                Some("finding" | "rule") if line["severity"] == "error" && !run.codes.contains(&text("code")) => {
                     run.codes.push(text("code"));
                 }
                 Some("end") => run.exit = line["exit"].as_u64(),

@@ -116,7 +116,7 @@ pub struct FailedRun {
     /// What stopped it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Codes of the errors that it found, each once: why it was refused.
+    /// Codes of the errors that it found, and critical rules of a validation that did not pass, each once: why it was refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
 }

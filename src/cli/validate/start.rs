@@ -49,6 +49,11 @@ fn parse_limit(text: &str) -> Result<Duration, String> {
 }
 
 impl StartOptions {
+    /// Nothing is started.
+    pub(super) fn none() -> Self {
+        Self { start: None, ready: None, start_limit: Duration::ZERO }
+    }
+
     pub(super) fn is_asked(&self) -> bool {
         self.start.is_some()
     }
