@@ -354,3 +354,40 @@ fn another_web_project_is_not_taken_for_the_ui() {
     project.write("app/backend/services/generation_service.py", "");
     assert_eq!(validate(&project, &["--only", "components"], 3)["target"], "wan22-ui");
 }
+
+#[test]
+fn a_prompt_that_diffusers_cannot_clean_is_told_before_the_first_one() {
+    let project = Project::of_example("wan22-ui");
+    let seed = repository(SEED);
+    let components = |more: &[&str], code: i32| {
+        validate(&project, &[&["--facts", &seed, "--only", "components"], more].concat(), code)
+    };
+    assert!(results(&components(&[], 0)).iter().all(|line| !line.starts_with("ftfy")));
+    let old = ["--fact", "software.diffusers=0.36.0"];
+    assert_eq!(result(&components(&old, 3), "ftfy"), "fail");
+    assert_eq!(result(&components(&["--workload", "i2v-a14b"], 3), "ftfy"), "fail");
+    let mended = [&old[..], &["--fact", "software.ftfy=6.3.1"]].concat();
+    assert_eq!(result(&components(&mended, 0), "ftfy"), "pass");
+}
+
+#[test]
+fn models_on_another_disk_are_looked_at_and_never_written() {
+    let project = Project::of_example("wan22-ui-broken");
+    let there = project.path("disk");
+    fs::rename(project.path("app/models"), &there).unwrap();
+    let asked = ["--facts", &repository(SEED), "--only", "configuration"];
+    let without = validate(&project, &asked, 3);
+    assert!(results(&without).iter().all(|line| !line.starts_with("vae-configuration")), "{without}");
+    let named = [&asked[..], &["--models", there.to_str().unwrap(), "--fix"]].concat();
+    let before = project.read("disk/Wan2.2-TI2V-5B-Diffusers/vae/config.json");
+    let fixed = validate(&project, &named, 3);
+    assert_eq!(result(&fixed, "vae-configuration"), "pass", "an attribute that nothing reads is a warning");
+    let place = dunce::canonicalize(&there).unwrap();
+    let deprecated =
+        fixed["findings"].as_array().unwrap().iter().find(|found| found["code"] == "config-deprecated-key");
+    let file = deprecated.unwrap()["at"]["file"].as_str().unwrap();
+    assert_eq!(file, format!("{}/Wan2.2-TI2V-5B-Diffusers/vae/config.json", place.display()).replace('\\', "/"));
+    // Of what is not below the root nothing is changed.
+    assert_eq!(fixed["repairs"].as_array().unwrap().len(), 1, "{}", fixed["repairs"]);
+    assert_eq!(project.read("disk/Wan2.2-TI2V-5B-Diffusers/vae/config.json"), before);
+}

@@ -200,7 +200,8 @@ impl Load {
             let real = dunce::canonicalize(path).or_else(|_| std::path::absolute(path)).ok()?;
             real.parent().map(Path::to_owned)
         });
-        let folders: Vec<PathBuf> = std::iter::once(self.root.path().to_owned()).chain(beside).collect();
+        let own = [Some(self.root.path().to_owned()), self.root.models.clone()];
+        let folders: Vec<PathBuf> = own.into_iter().flatten().chain(beside).collect();
         let folders: Vec<&Path> = folders.iter().map(|folder| &**folder).collect();
         let question = Question { pins: Default::default(), as_of: today() };
         let other = instead(set, &folders, || self.facts().ok(), &policies, &question);

@@ -37,6 +37,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("software.triton", &["triton", "triton-windows", "pytorch-triton"]),
     ("software.bitsandbytes", &["bitsandbytes"]),
     ("software.torchao", &["torchao"]),
+    ("software.ftfy", &["ftfy"]),
 ];
 
 /// The names of PyTorch.
