@@ -236,7 +236,11 @@ fn a_run_that_was_refused_has_the_codes_of_its_errors() {
     let codes: Vec<&Value> = report["failed"].as_array().unwrap().iter().map(|run| &run["codes"]).collect();
     assert_eq!(
         codes,
-        [&json!(["pytorch"]), &json!(["checkpoint-invalid"]), &json!(["does-not-fit", "offloaded-weights-fit-in-ram"])]
+        [
+            &json!(["entry-point"]),
+            &json!(["checkpoint-invalid"]),
+            &json!(["does-not-fit", "offloaded-weights-fit-in-ram"])
+        ]
     );
     let (text, _) = home.run(0, &["doctor", "--root", "wan", "--facts", "machine.yaml"]);
     let said = text.lines().find(|line| line.contains("exit 3  plan")).unwrap();

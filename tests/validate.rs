@@ -371,6 +371,26 @@ fn a_prompt_that_diffusers_cannot_clean_is_told_before_the_first_one() {
 }
 
 #[test]
+fn a_transformer_alone_is_no_model_and_neither_is_a_vae() {
+    let project = Project::empty();
+    project.write("app/config.json", CONFIG);
+    let models = |components: &[&str]| {
+        let mut facts = vec![format!("models={}", components.len())];
+        for (index, component) in components.iter().enumerate() {
+            let part = |fact: &str, value: &str| format!("models[{index}].{fact}={value}");
+            facts.extend([part("component", component), part("file", "a.safetensors"), part("complete", "true")]);
+        }
+        let facts: Vec<&str> = facts.iter().flat_map(|fact| ["--fact", fact]).collect();
+        let seed = repository(SEED);
+        let code = if components.len() == 3 { 0 } else { 3 };
+        results(&validate(&project, &[&["--facts", &seed, "--only", "models"], &facts[..]].concat(), code))
+    };
+    assert!(models(&["vae"]).contains(&"checkpoints-are-there: fail".to_owned()));
+    assert!(models(&["dit", "vae"]).contains(&"parts-of-a-run: fail".to_owned()));
+    assert!(models(&["dit", "vae", "text_encoder"]).contains(&"parts-of-a-run: pass".to_owned()));
+}
+
+#[test]
 fn models_on_another_disk_are_looked_at_and_never_written() {
     let project = Project::of_example("wan22-ui-broken");
     let there = project.path("disk");
