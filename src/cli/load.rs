@@ -56,7 +56,7 @@ const KEPT: f64 = 0.99;
 pub struct Load {
     /// The folder of the set, or one file of it with its shards; may be given several times
     ///
-    /// It is looked for in the current directory, and then in that of the installation.
+    /// It is looked for in the current directory, then in that of the installation, then in that of --models.
     #[arg(long, value_name = "PATH", required = true)]
     model: Vec<PathBuf>,
 
@@ -148,11 +148,12 @@ impl Load {
         Ok(if loaded.is_cancelled { Exit::Failed } else { Exit::Fine })
     }
 
-    // Where each lies: as it was typed, or else in the installation.
+    // Where each lies: as it was typed, or else in the installation, or in its folder of models elsewhere.
     fn places(&self) -> Vec<PathBuf> {
         let place = |path: &PathBuf| {
-            let below = self.root.path().join(path);
-            if !path.exists() && below.exists() { below } else { path.clone() }
+            let folders = [Some(Path::new("")), Some(self.root.path()), self.root.models.as_deref()];
+            let below = |folder: &Path| Some(folder.join(path)).filter(|place| place.exists());
+            folders.into_iter().flatten().find_map(below).unwrap_or_else(|| path.clone())
         };
         self.model.iter().map(place).collect()
     }
