@@ -461,8 +461,7 @@ fn a_browser_shows_the_page() {
     assert!(browser.requests.values().all(|address| address.starts_with("file://")), "{:?}", browser.requests);
 }
 
-// The largest machine that is to be read: 8 nodes of 3 caches and a GPU each.
-#[cfg(unix)]
+// The largest machine that is to be read: 2 packages of 4 nodes, with 3 caches and a GPU each.
 fn eight_nodes() -> Facts {
     let mut facts = facts("fake-b200-8x180g-2268g-384-cpus");
     facts.forget("numa");
@@ -472,9 +471,33 @@ fn eight_nodes() -> Facts {
         let cpus: Vec<i64> = (first..first + 24).chain(first + 192..first + 216).collect();
         facts.know(format!("numa.nodes[{node}].index"), node, Origin::User);
         facts.know(format!("numa.nodes[{node}].cpus"), cpus, Origin::User);
+        facts.know(format!("numa.nodes[{node}].package"), node / 4, Origin::User);
         facts.know(format!("gpus[{node}].numa_node"), node, Origin::User);
     }
     facts
+}
+
+#[test]
+fn the_picture_shows_which_node_lies_in_which_package() {
+    let open = "Which node lies in which package is not known.";
+    let machine = |facts: &Facts| text(&assert_sound("eight nodes", &written(facts, &BROKEN, Vec::new())));
+    let mut facts = eight_nodes();
+    let said = machine(&facts);
+    assert!(!said.contains(open));
+    for package in 0..2 {
+        // One frame in each of the three pictures.
+        assert_eq!(said.lines().filter(|line| *line == format!("Package {package}")).count(), 3);
+    }
+    let description = "NUMA node 4, package 1: memory unknown, CPUs 96–119, 288–311, near GPU 4";
+    assert_eq!(said.matches(description).count(), 3);
+    for node in 0..8 {
+        // In the table of the nodes and in that of the GPUs.
+        let place = format!("NUMA node {node}, package {}", node / 4);
+        assert_eq!(said.lines().filter(|line| *line == place).count(), 2, "{said}");
+    }
+    facts.forget("numa.nodes[7].package");
+    let said = machine(&facts);
+    assert!(said.contains(open) && !said.contains("Package 1") && !said.contains(", package 1"));
 }
 
 #[cfg(unix)]

@@ -161,6 +161,7 @@ pub const FACTS: &[FactSpec] = &[
     fact("numa.nodes[].index", Int, None, Stable, CPU, "The system's number of the node; not always from 0.", "the list is"),
     fact("numa.nodes[].cpus", Ints, None, Stable, CPU, "Logical CPUs of the node; may be empty.", "the list is"),
     fact("numa.nodes[].memory", Int, BYTES, Stable, CPU, "Memory of the node.", "the topology holds no sizes, or the size cannot be true"),
+    fact("numa.nodes[].package", Int, None, Stable, CPU, "Index of the processor package that the node lies in, the packages in the order of their first CPU.", "the node has no CPUs, or has some of several packages, or the topology does not show whose they are"),
     fact("numa.nodes[].gpus", Ints, None, Stable, CPU, "Indices into `gpus` of the GPUs near the node.", "a GPU is placed at no node"),
     fact("ram.total", Int, BYTES, Stable, HOST, "Memory of the machine that the system manages; somewhat less than what is installed.", "the system does not say, or the size cannot be true"),
     fact("ram.limit", Int, BYTES, Stable, SYSTEM, "Memory limit of the cgroup.", "there is no limit, or no cgroup can be read"),

@@ -12,6 +12,7 @@ const ALIKE: f64 = 0.85;
 pub const MOST_INDEX: u64 = 1 << 16;
 
 pub const NO_MEMORY: &str = "the topology holds no memory sizes";
+pub const UNPLACED: &str = "the topology does not show which package has the CPUs of the node";
 
 /// Numbers of CPUs or nodes.
 pub type Set = BTreeSet<i64>;
@@ -21,7 +22,8 @@ pub type Set = BTreeSet<i64>;
 pub struct Layout {
     /// Who shows them.
     pub origin: Origin,
-    pub packages: usize,
+    /// The CPUs of each package; none where it has none, or nobody says which.
+    pub packages: Vec<Set>,
     /// The CPUs of each core.
     pub cores: Vec<Set>,
     /// Those that are online.
@@ -50,7 +52,7 @@ impl Layout {
     pub fn new(origin: Origin) -> Self {
         Self {
             origin,
-            packages: 0,
+            packages: Vec::new(),
             cores: Vec::new(),
             cpus: Set::new(),
             allowed: None,
@@ -131,7 +133,7 @@ pub fn describe_cores(facts: &mut Facts, layout: &Layout) {
         let number = if number > 0 { Ok(number) } else { Err(format!("the topology does not show {what}")) };
         facts.know_or(name, number, *origin);
     };
-    count("cpu.packages", layout.packages, "packages");
+    count("cpu.packages", layout.packages.len(), "packages");
     count("cpu.physical_cores", cores.len(), "cores");
     count("cpu.logical_cpus", cpus.len(), "CPUs");
     count("cpu.allowed_cores", usable, "cores");
@@ -205,8 +207,23 @@ fn usable<'a>(layout: &'a Layout, allowed: &Set) -> Vec<&'a Node> {
     nodes
 }
 
+// The index of the only package that has CPUs of the node.
+fn package(node: &Node, packages: &[&Set]) -> Result<usize, &'static str> {
+    if node.cpus.is_empty() {
+        return Err("the node has no CPUs");
+    }
+    let mut having = (0..).zip(packages).filter(|(_, package)| !package.is_disjoint(&node.cpus));
+    match (having.next(), having.next()) {
+        (Some(_), Some(_)) => Err("the node has CPUs of several packages"),
+        (Some((index, package)), None) if package.is_superset(&node.cpus) => Ok(index),
+        _ => Err(UNPLACED),
+    }
+}
+
 /// `numa.*`, and the nodes' memory together as `ram.total`.
 pub fn describe_nodes(facts: &mut Facts, layout: &Layout) {
+    let mut packages: Vec<&Set> = layout.packages.iter().filter(|cpus| !cpus.is_empty()).collect();
+    packages.sort();
     let nodes = usable(layout, &layout.allowed_cpus());
     facts.know("numa.nodes", nodes.len(), layout.origin);
     for (index, node) in nodes.into_iter().enumerate() {
@@ -214,7 +231,36 @@ pub fn describe_nodes(facts: &mut Facts, layout: &Layout) {
         facts.know(name("index"), node.number, layout.origin);
         facts.know(name("cpus"), list(&node.cpus), layout.origin);
         facts.know_or(name("memory"), node.memory.ok_or(NO_MEMORY), layout.origin);
+        facts.know_or(name("package"), package(node, &packages), layout.origin);
     }
     let total = layout.nodes.iter().filter_map(|node| node.memory).fold(0, u64::saturating_add);
     facts.know_or("ram.total", if total > 0 { Ok(total) } else { Err(NO_MEMORY) }, layout.origin);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_lies_in_the_package_that_has_its_cpus() {
+        let nodes = [vec![4, 5], vec![0], vec![1, 2], vec![2, 4], vec![], vec![5, 6], vec![9]];
+        let node =
+            |(number, cpus): (i64, &Vec<i64>)| Node { number, cpus: cpus.iter().copied().collect(), memory: None };
+        let layout = Layout {
+            // One has no CPU that is online.
+            packages: vec![Set::from([4, 5]), Set::new(), Set::from([0, 1, 2])],
+            nodes: (0..).zip(&nodes).map(node).collect(),
+            ..Layout::new(Origin::Hwloc)
+        };
+        let mut facts = Facts::new("nobody looked");
+        describe(&mut facts, &layout);
+        let packages = (0..nodes.len()).map(|node| {
+            let name = format!("numa.nodes[{node}].package");
+            facts.value(&name).and_then(serde_json::Value::as_i64).ok_or(facts.reason(&name))
+        });
+        let several = "the node has CPUs of several packages";
+        let want = [Ok(1), Ok(0), Ok(0), Err(several), Err("the node has no CPUs"), Err(UNPLACED), Err(UNPLACED)];
+        assert_eq!(packages.collect::<Vec<_>>(), want);
+        assert_eq!(facts.value("cpu.packages"), Some(&3.into()));
+    }
 }

@@ -228,8 +228,8 @@ mod tests {
                 "l3_domains": [{ "size": 16777216, "cpus": [0, 1, 2] }],
             },
             "numa": { "nodes": [
-                { "index": 0, "cpus": [0, 1, 2], "memory": 8589934592_u64, "gpus": [] },
-                { "index": 2, "cpus": [3, 4, 5], "gpus": [0] },
+                { "index": 0, "cpus": [0, 1, 2], "memory": 8589934592_u64, "package": 0, "gpus": [] },
+                { "index": 2, "cpus": [3, 4, 5], "package": 1, "gpus": [0] },
             ] },
             "ram": { "total": 8589934592_u64 },
             "gpus": [{ "numa_node": 2 }],

@@ -99,8 +99,7 @@ pub fn read(answer: &Answer) -> Result<Layout, String> {
                 }
             }
             3 => {
-                record.cpus(32, record.number::<2>(30)).ok_or_else(wrong)?;
-                layout.packages += 1;
+                layout.packages.push(record.cpus(32, record.number::<2>(30)).ok_or_else(wrong)?);
             }
             // Groups, dies, modules, and what a later Windows adds.
             _ => {}
@@ -254,7 +253,7 @@ mod tests {
                 "allowed_cpus": [0, 1, 3], "allowed_cores": 2,
                 "l3_domains": [{ "size": 32 << 20, "cpus": [0, 1, 2, 3] }, { "cpus": [4, 5] }],
             },
-            "numa": { "nodes": [{ "index": 0, "cpus": [0, 1, 2, 3, 4, 5], "memory": 32_u64 << 30 }] },
+            "numa": { "nodes": [{ "index": 0, "cpus": [0, 1, 2, 3, 4, 5], "memory": 32_u64 << 30, "package": 0 }] },
         });
         assert_eq!(tree(&answer), want);
         assert_eq!(tree(&Answer { groups: Vec::new(), ..answer }), want);
@@ -287,6 +286,7 @@ mod tests {
         assert_eq!(whole.value("cpu.l3_domains[1].cpus"), Some(&(128..256).collect::<Vec<_>>().into()));
         assert_eq!(whole.value("numa.nodes[1].cpus"), Some(&(128..256).collect::<Vec<_>>().into()));
         assert_eq!(whole.count("numa.nodes"), Some(2));
+        assert_eq!([0, 1].map(|node| number(&whole, &format!("numa.nodes[{node}].package"))), [Some(0), Some(1)]);
         assert_eq!((whole.value("numa.nodes[0].memory"), whole.reason("numa.nodes[0].memory")), (None, SEVERAL));
         assert_eq!((whole.value("ram.total"), whole.reason("ram.total")), (None, "Windows does not say"));
 

@@ -19,7 +19,7 @@ pub struct View {
     pub cores: String,
     /// RAM in words.
     pub ram: String,
-    /// The nodes; one that stands for the machine where nobody knows them.
+    /// The nodes, those of a package together; one that stands for the machine where nobody knows them.
     pub nodes: Vec<Node>,
     /// GPUs that lie at no known node.
     pub strays: Vec<Card>,
@@ -36,6 +36,8 @@ pub struct Node {
     pub name: String,
     /// Whether it is one that the system knows, and does not stand for all that are unknown.
     pub is_known: bool,
+    /// Index of its package, where there are several and that of each node with CPUs is known.
+    pub package: Option<usize>,
     /// Its memory in words.
     pub memory: String,
     /// Its CPUs.
@@ -90,6 +92,13 @@ impl View {
                 None => strays.push(Card::new(facts, index)),
             }
         }
+        let packages = facts.count("cpu.packages");
+        if packages.is_none_or(|packages| packages < 2)
+            || nodes.iter().any(|node| node.package.is_none() && !node.cpus.is_empty())
+        {
+            nodes.iter_mut().for_each(|node| node.package = None);
+        }
+        nodes.sort_by_key(|node| node.package.unwrap_or(usize::MAX));
         if nodes.is_empty() {
             nodes.push(whole(facts));
         }
@@ -98,7 +107,7 @@ impl View {
                 .value("cpu.model")
                 .and_then(Value::as_str)
                 .map_or_else(|| "processor unknown".to_owned(), squeezed),
-            packages: facts.count("cpu.packages"),
+            packages,
             cores: cores(facts),
             ram: bytes(facts, "ram.total").map_or_else(|| "RAM unknown".to_owned(), |ram| format!("{ram} of RAM")),
             nodes,
@@ -120,10 +129,30 @@ impl View {
         cards.into_iter()
     }
 
-    /// Whether each node is a package of its own: as many of one as of the other, and each with CPUs.
-    pub fn nodes_are_packages(&self) -> bool {
+    /// Whether each node is a package of its own although no fact says of which: as many of one as of the other, and each
+    /// with CPUs.
+    fn nodes_are_packages(&self) -> bool {
         self.packages.is_some_and(|packages| packages > 1 && packages == self.nodes.len())
-            && self.nodes.iter().all(|node| !node.cpus.is_empty())
+            && self.nodes.iter().all(|node| node.package.is_none() && !node.cpus.is_empty())
+    }
+
+    /// What the package around a node is called; `None` where none is to be drawn.
+    pub fn package_of(&self, node: &Node) -> Option<String> {
+        node.package.map(|index| format!("Package {index}")).or(self.nodes_are_packages().then(|| "Package".to_owned()))
+    }
+
+    /// The nodes in parts: those of a package that has several, and those in between.
+    pub fn parts(&self) -> impl Iterator<Item = &[Node]> {
+        let near = |one: &Node, next: &Node| match (self.is_shared(one), self.is_shared(next)) {
+            (true, true) => one.package == next.package,
+            (one, next) => one == next,
+        };
+        self.nodes.chunk_by(near)
+    }
+
+    /// Whether a node lies in one package with others.
+    pub fn is_shared(&self, node: &Node) -> bool {
+        node.package.is_some() && self.nodes.iter().filter(|other| other.package == node.package).count() > 1
     }
 
     /// Whether a CPU may be used.
@@ -147,7 +176,8 @@ impl View {
 
     /// Whether nobody knows which node lies in which package.
     pub fn is_open(&self) -> bool {
-        self.packages.is_some_and(|packages| packages > 1) && self.nodes.len() > 1 && !self.nodes_are_packages()
+        let is_said = self.nodes_are_packages() || self.nodes.iter().any(|node| node.package.is_some());
+        self.packages.is_some_and(|packages| packages > 1) && self.nodes.len() > 1 && !is_said
     }
 
     /// What its packages are, in words.
@@ -168,6 +198,7 @@ fn nodes(facts: &Facts) -> Vec<Node> {
             name: number(facts, &fact("index"))
                 .map_or_else(|| "NUMA node of unknown number".to_owned(), |index| format!("NUMA node {index}")),
             is_known: true,
+            package: facts.count(&fact("package")),
             memory: bytes(facts, &fact("memory")).unwrap_or_else(|| "memory unknown".to_owned()),
             domains: domains(facts, &cpus),
             cpus,
@@ -188,6 +219,7 @@ fn whole(facts: &Facts) -> Node {
     Node {
         name: "NUMA nodes unknown".to_owned(),
         is_known: false,
+        package: None,
         memory: bytes(facts, "ram.total").unwrap_or_else(|| "memory unknown".to_owned()),
         domains: domains(facts, &cpus),
         cpus,
@@ -220,6 +252,14 @@ fn domains(facts: &Facts, cpus: &[i64]) -> Vec<Domain> {
         found.push(Domain { name: name.to_owned(), cpus: rest.into_iter().collect() });
     }
     found
+}
+
+impl Node {
+    /// `NUMA node 4, package 1`.
+    pub fn place(&self) -> String {
+        let package = self.package.map_or_else(String::new, |index| format!(", package {index}"));
+        format!("{}{package}", self.name)
+    }
 }
 
 impl Card {
@@ -370,6 +410,57 @@ mod tests {
         assert_eq!(view.nodes[1].name, "NUMA node 8");
         assert_eq!(view.nodes[1].cards[0].index, 1);
         assert_eq!(view.strays[0].index, 0);
+    }
+
+    // A machine of that many packages, with a node for each list of CPUs, in that package.
+    fn nodes(packages: usize, nodes: &[(&[i64], Option<usize>)]) -> View {
+        let mut facts = Facts::new("nobody looked");
+        facts.know("cpu.packages", packages, Origin::Hwloc);
+        facts.know("numa.nodes", nodes.len(), Origin::Hwloc);
+        for (index, (cpus, package)) in nodes.iter().enumerate() {
+            facts.know(format!("numa.nodes[{index}].index"), index, Origin::Hwloc);
+            facts.know(format!("numa.nodes[{index}].cpus"), cpus.to_vec(), Origin::Hwloc);
+            facts.know_or(format!("numa.nodes[{index}].package"), package.ok_or("nobody looked"), Origin::Hwloc);
+        }
+        View::new(&facts)
+    }
+
+    fn places(view: &View) -> Vec<Vec<String>> {
+        view.parts().map(|nodes| nodes.iter().map(Node::place).collect()).collect()
+    }
+
+    #[test]
+    fn nodes_stand_in_their_packages() {
+        let view = nodes(3, &[(&[0], Some(0)), (&[1], Some(1)), (&[2], Some(0)), (&[], None), (&[3], Some(2))]);
+        let want = [
+            vec!["NUMA node 0, package 0", "NUMA node 2, package 0"],
+            vec!["NUMA node 1, package 1", "NUMA node 4, package 2", "NUMA node 3"],
+        ];
+        assert_eq!(places(&view), want);
+        let titles: Vec<Option<String>> = view.nodes.iter().map(|node| view.package_of(node)).collect();
+        assert_eq!(titles.iter().flatten().collect::<Vec<_>>(), ["Package 0", "Package 0", "Package 1", "Package 2"]);
+        assert!(!view.is_open());
+        // Two packages that follow on each other.
+        let view = nodes(2, &[(&[0], Some(0)), (&[1], Some(0)), (&[2], Some(1)), (&[3], Some(1))]);
+        assert_eq!(places(&view).len(), 2);
+    }
+
+    #[test]
+    fn packages_are_shown_where_there_are_several_and_all_are_known() {
+        let view = nodes(1, &[(&[0], Some(0)), (&[1], Some(0))]);
+        assert_eq!(
+            (places(&view), view.is_open()),
+            (vec![vec!["NUMA node 0".to_owned(), "NUMA node 1".to_owned()]], false)
+        );
+        let view = nodes(2, &[(&[0], Some(0)), (&[1], Some(1)), (&[2], None)]);
+        assert!(view.is_open() && view.nodes.iter().all(|node| view.package_of(node).is_none()));
+        // As many nodes as packages.
+        let view = nodes(2, &[(&[0], None), (&[1], None)]);
+        assert_eq!(view.package_of(&view.nodes[1]).as_deref(), Some("Package"));
+        assert_eq!((view.nodes[1].place().as_str(), view.is_open()), ("NUMA node 1", false));
+        // The process may use those of one package alone.
+        let view = nodes(2, &[(&[4], Some(1))]);
+        assert_eq!((places(&view)[0][0].as_str(), view.is_open()), ("NUMA node 0, package 1", false));
     }
 
     #[test]

@@ -20,12 +20,16 @@ const CARD: i64 = 208;
 /// A CPU and the space behind it.
 const CPU: i64 = 9;
 const STEP: i64 = 11;
+/// Room above what is drawn in a package, and on its other sides.
+const ABOVE: i64 = LINE + 12;
+const AROUND: i64 = 8;
 /// Room for the line from a node to its cards.
 const WIRE: i64 = 24;
 
-/// Widest letters on average, px, of the bold and of the plain text; what is longer is cut.
-const BOLD: f64 = 7.4;
-const PLAIN: f64 = 6.6;
+/// Widest letters on average, px, of the bold and of the plain text; what is longer is cut. DejaVu Sans, the widest of the
+/// fonts, has 7.9 and 7.0 in the model of a processor.
+const BOLD: f64 = 8.0;
+const PLAIN: f64 = 7.1;
 
 /// CPUs in more ranges than these are drawn in one row after the other.
 const MOST_RUNS: usize = 4;
@@ -77,7 +81,7 @@ fn described(view: &View) -> String {
     for node in &view.nodes {
         let cards: Vec<String> = node.cards.iter().map(|card| format!("GPU {}", card.index)).collect();
         let cards = if cards.is_empty() { String::new() } else { format!(", near {}", cards.join(", ")) };
-        said.push(format!("{}: {}, CPUs {}{cards}", node.name, node.memory, ranges(&node.cpus)));
+        said.push(format!("{}: {}, CPUs {}{cards}", node.place(), node.memory, ranges(&node.cpus)));
     }
     for (card, _) in view.cards() {
         let chosen = if card.is_chosen { ", the workload runs on it" } else { "" };
@@ -116,21 +120,44 @@ fn all(view: &View, width: i64) -> Drawn {
     (html! { @for part in parts { (part) } }, height)
 }
 
-// The frame around all nodes, or one around each that is a package of its own.
+// The frame around all nodes, and in it those around the nodes of each package.
 fn packages(view: &View, beside: &[Card], width: i64) -> Drawn {
     let inner = width - 2 * PAD;
     // What is too long for one line stands in two.
     let size =
         if fits(&view.size(), PLAIN, inner) { vec![view.size()] } else { vec![view.cores.clone(), view.ram.clone()] };
     let top = PAD + (1 + size.len() as i64) * LINE + 4;
-    let most = (inner + GAP) / (NODE + GAP);
-    let columns = columns(view.nodes.len() as i64, most);
-    let each = (inner - (columns - 1) * GAP) / columns;
     let mut parts = Vec::new();
     let mut y = top;
-    for row in view.nodes.chunks(usize::try_from(columns).unwrap_or(1).max(1)) {
+    for nodes in view.parts() {
+        let raster = |place, width| self::nodes(view, nodes, beside, place, width);
+        let shared = nodes.first().filter(|node| view.is_shared(node)).and_then(|node| view.package_of(node));
+        let (drawn, high) = match shared {
+            Some(name) => package(&name, (PAD, y), inner, raster),
+            None => raster((PAD, y), inner),
+        };
+        y += high + GAP;
+        parts.push(drawn);
+    }
+    let height = y - GAP + PAD;
+    let drawn = html! {
+        rect.frame x="1" y="1" width=(width - 2) height=(height - 2) rx="12" {}
+        (text(PAD, PAD + 12, "bold", &view.package(), inner))
+        @for (line, says) in (1..).zip(&size) { (text(PAD, PAD + 12 + line * LINE, "plain", says, inner)) }
+        @for part in parts { (part) }
+    };
+    (drawn, height)
+}
+
+// Nodes in as many columns as there is room for.
+fn nodes(view: &View, nodes: &[Node], beside: &[Card], (left, top): (i64, i64), width: i64) -> Drawn {
+    let columns = columns(nodes.len() as i64, (width + GAP) / (NODE + GAP));
+    let each = (width - (columns - 1) * GAP) / columns;
+    let mut parts = Vec::new();
+    let mut y = top;
+    for row in nodes.chunks(usize::try_from(columns).unwrap_or(1).max(1)) {
         let drawn = |least: i64| -> Vec<Drawn> {
-            let x = (0..).map(|column| PAD + column * (each + GAP));
+            let x = (0..).map(|column| left + column * (each + GAP));
             row.iter().zip(x).map(|(node, x)| unit(view, node, beside, (x, y), each, least)).collect()
         };
         // The nodes of a row are as high as the highest of them.
@@ -139,12 +166,19 @@ fn packages(view: &View, beside: &[Card], width: i64) -> Drawn {
         y += units.iter().map(|(_, height)| *height).max().unwrap_or_default() + GAP;
         parts.extend(units.into_iter().map(|(unit, _)| unit));
     }
-    let height = y - GAP + PAD;
+    (html! { @for part in parts { (part) } }, y - GAP - top)
+}
+
+// A package around what is drawn at the place and in the width that it leaves.
+fn package(name: &str, (x, y): (i64, i64), width: i64, draw: impl FnOnce((i64, i64), i64) -> Drawn) -> Drawn {
+    let (drawn, high) = draw((x + AROUND, y + ABOVE), width - 2 * AROUND);
+    let height = high + ABOVE + AROUND;
     let drawn = html! {
-        rect.frame x="1" y="1" width=(width - 2) height=(height - 2) rx="12" {}
-        (text(PAD, PAD + 12, "bold", &view.package(), inner))
-        @for (line, says) in (1..).zip(&size) { (text(PAD, PAD + 12 + line * LINE, "plain", says, inner)) }
-        @for part in parts { (part) }
+        g {
+            rect.package x=(x) y=(y) width=(width) height=(height) rx="10" {}
+            (text(x + PAD, y + 20, "plain", name, width - 2 * PAD))
+            (drawn)
+        }
     };
     (drawn, height)
 }
@@ -192,21 +226,14 @@ fn unit(view: &View, node: &Node, beside: &[Card], (x, y): (i64, i64), width: i6
     (html! { (lines) (drawn) (grid) }, high + GAP + cards_high)
 }
 
-// A node, within a package where it is one of its own.
+// A node, within its package where it has one for itself.
 fn house(view: &View, node: &Node, (x, y): (i64, i64), width: i64, least: i64) -> Drawn {
-    if !view.nodes_are_packages() {
-        return self::node(view, node, (x, y), width, least);
+    match view.package_of(node).filter(|_| !view.is_shared(node)) {
+        Some(name) => {
+            package(&name, (x, y), width, |place, width| self::node(view, node, place, width, least - ABOVE - AROUND))
+        }
+        None => self::node(view, node, (x, y), width, least),
     }
-    let (above, around) = (LINE + 12, 8);
-    let place = (x + around, y + above);
-    let (drawn, high) = self::node(view, node, place, width - 2 * around, least - above - around);
-    let height = high + above + around;
-    let drawn = html! {
-        rect.package x=(x) y=(y) width=(width) height=(height) rx="10" {}
-        (text(x + PAD, y + 20, "plain", "Package", width - 2 * PAD))
-        (drawn)
-    };
-    (drawn, height)
 }
 
 fn node(view: &View, node: &Node, (x, y): (i64, i64), width: i64, least: i64) -> Drawn {
@@ -235,7 +262,7 @@ fn node(view: &View, node: &Node, (x, y): (i64, i64), width: i64, least: i64) ->
     };
     let drawn = html! {
         g {
-            title { (node.name) ": " (node.memory) ", " (cpus) }
+            title { (node.place()) ": " (node.memory) ", " (cpus) }
             rect.box x=(x) y=(y) width=(width) height=(height) rx="8" {}
             (text(x + PAD, y + PAD + 12, "bold", &node.name, inner))
             (text(x + PAD, y + PAD + 12 + LINE, "plain", &format!("{} · {cpus}", node.memory), inner))
@@ -368,7 +395,7 @@ fn tables(view: &View) -> Markup {
                 tbody {
                     @for node in &view.nodes {
                         tr {
-                            th scope="row" { (node.name) }
+                            th scope="row" { (node.place()) }
                             td { (node.memory) }
                             td { (ranges(&node.cpus)) }
                             td {
@@ -395,7 +422,7 @@ fn tables(view: &View) -> Markup {
                                 td { (card.name) @if let Some(slices) = &card.slices { ", " (slices) } }
                                 td { (card.vram) }
                                 td { (card.link) }
-                                td { (node.map_or("unknown", |node| node.name.as_str())) }
+                                td { (node.map_or_else(|| "unknown".to_owned(), Node::place)) }
                             }
                         }
                     }

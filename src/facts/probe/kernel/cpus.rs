@@ -75,14 +75,30 @@ fn layout(files: &Files, processors: &BTreeMap<i64, Processor>) -> Layout {
     let mut layout = Layout::new(Origin::Sysinfo);
     layout.cpus = online(files).unwrap_or_else(|| processors.keys().copied().collect());
     let cpus = &layout.cpus;
-    let id = |cpu| number(files, &format!("{CPUS}/cpu{cpu}/topology/physical_package_id"));
-    // Some Arm kernels say -1.
-    let packages = each(cpus, |cpu| id(cpu).filter(|id| *id >= 0));
-    let packages = packages.or_else(|| each(cpus, |cpu| processors.get(&cpu)?.package));
-    layout.packages = packages.map_or(0, |ids| BTreeSet::from_iter(ids).len());
+    let ids = package_ids(files, cpus).or_else(|| each(cpus, |cpu| processors.get(&cpu)?.package));
+    layout.packages = by_id(cpus, ids);
     layout.cores = cores(files, cpus).or_else(|| cores_by_id(cpus, processors)).unwrap_or_default();
     layout.kinds = kinds(files, cpus);
     layout
+}
+
+/// The CPUs of each package, as far as sysfs numbers them; none where it leaves one out.
+pub fn packages(files: &Files, cpus: &Set) -> Vec<Set> {
+    by_id(cpus, package_ids(files, cpus))
+}
+
+fn package_ids(files: &Files, cpus: &Set) -> Option<Vec<i64>> {
+    let id = |cpu| number(files, &format!("{CPUS}/cpu{cpu}/topology/physical_package_id"));
+    // Some Arm kernels say -1.
+    each(cpus, |cpu| id(cpu).filter(|id| *id >= 0))
+}
+
+fn by_id(cpus: &Set, ids: Option<Vec<i64>>) -> Vec<Set> {
+    let mut packages: BTreeMap<i64, Set> = BTreeMap::new();
+    for (cpu, id) in cpus.iter().zip(ids.into_iter().flatten()) {
+        packages.entry(id).or_default().insert(*cpu);
+    }
+    packages.into_values().collect()
 }
 
 // By the threads that share a core. The numbers of cores repeat in every package, and on some in every die.

@@ -24,6 +24,7 @@ pub fn topology(files: &Files) -> Facts {
     }
     layout.nodes = nodes(files, &layout.cpus);
     if !layout.nodes.is_empty() {
+        layout.packages = cpus::packages(files, &layout.cpus);
         describe_nodes(&mut facts, &layout);
     }
     facts
@@ -76,6 +77,7 @@ fn memory(files: &Files, path: &str) -> Option<u64> {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::super::layout::UNPLACED;
     use super::super::super::testing::root;
     use super::*;
 
@@ -84,7 +86,8 @@ mod tests {
     fn machine(change: impl Fn(&mut Vec<(String, String)>)) -> Facts {
         let mut files: Vec<(String, String)> =
             vec![(format!("{CPUS}/online"), "0-2\n".to_owned()), ("proc/self/status".to_owned(), STATUS.to_owned())];
-        for (cpu, shared) in [(0, "0-1"), (1, "0-1"), (2, "2-3")] {
+        for (cpu, package, shared) in [(0, 36, "0-1"), (1, 36, "0-1"), (2, 0, "2-3")] {
+            files.push((format!("{CPUS}/cpu{cpu}/topology/physical_package_id"), format!("{package}\n")));
             let mut cache = |index: u32, level: u32, shared: &str, size: &str| {
                 let place = format!("{CPUS}/cpu{cpu}/cache/index{index}");
                 files.push((format!("{place}/level"), format!("{level}\n")));
@@ -109,13 +112,15 @@ mod tests {
         let facts = machine(|_| {});
         let want = json!({
             "cpu": { "l3_domains": [{ "cpus": [0, 1], "size": 32 << 20 }, { "cpus": [2], "size": 32 << 20 }] },
-            "numa": { "nodes": [{ "index": 0, "cpus": [0, 1], "memory": 8_u64 << 30 }] },
+            "numa": { "nodes": [{ "index": 0, "cpus": [0, 1], "memory": 8_u64 << 30, "package": 0 }] },
             "ram": { "total": 16_u64 << 30 },
         });
         assert_eq!(Value::Object(facts.to_tree()), want);
         let bound_to_both = machine(|files| files[1].1 = STATUS.replace("0\n", "0,8\n"));
         assert_eq!(bound_to_both.value("numa.nodes[1].index"), Some(&json!(8)));
         assert_eq!(bound_to_both.value("numa.nodes[1].cpus"), Some(&json!([2])));
+        // The kernel's numbers of packages are in no order.
+        assert_eq!(bound_to_both.value("numa.nodes[1].package"), Some(&json!(1)));
     }
 
     #[test]
@@ -129,6 +134,7 @@ mod tests {
         assert_eq!(without("/size").value("cpu.l3_domains[0].cpus"), Some(&json!([0, 1])));
         assert_eq!(without(NODES).value("numa.nodes"), None);
         assert_eq!(without("node/node0/meminfo").value("numa.nodes[0].memory"), None);
+        assert_eq!(without("cpu2/topology").reason("numa.nodes[0].package"), UNPLACED);
         assert_eq!(without("/").iter().count(), 0);
     }
 

@@ -103,7 +103,7 @@ fn layout(topology: &Topology) -> Layout {
         }
     });
     Layout {
-        packages: objects(ObjectType::Package).len(),
+        packages: objects(ObjectType::Package).map(cpus).collect(),
         cores: objects(ObjectType::Core).map(cpus).collect(),
         cpus: indices(topology.cpuset().iter_set()),
         allowed: Some(indices(topology.allowed_cpuset().iter_set())),

@@ -219,8 +219,8 @@ fn layout(heading: &Heading, rows: &BTreeMap<i64, Row>) -> Layout {
     };
     leave_open(&["cpu.performance_cores", "cpu.efficiency_cores"], "the table does not tell kinds of cores apart");
     leave_open(&["cpu.allowed_cpus", "cpu.allowed_cores"], "the table does not tell which CPUs a process may use");
-    let sockets: Option<Set> = rows.values().map(|row| row.socket).collect();
-    if sockets.is_none() {
+    let is_numbered = rows.values().all(|row| row.socket.is_some());
+    if !is_numbered {
         leave_open(&["cpu.packages"], "the table does not number the sockets");
     }
     let cores = cores(heading, rows);
@@ -236,7 +236,9 @@ fn layout(heading: &Heading, rows: &BTreeMap<i64, Row>) -> Layout {
         leave_open(&["cpu.l3_domains"], why);
     }
     layout.cpus = rows.keys().copied().collect();
-    layout.packages = sockets.map_or(0, |sockets| sockets.len());
+    if is_numbered {
+        layout.packages = groups(rows, |row| row.socket).into_values().collect();
+    }
     layout.cores = cores.unwrap_or_default();
     layout.nodes = nodes.into_iter().map(|(number, cpus)| Node { number, cpus, memory: None }).collect();
     layout.caches = caches.unwrap_or_default();
@@ -286,6 +288,7 @@ fn caches(heading: &Heading, rows: &BTreeMap<i64, Row>) -> Result<Vec<Cache>, St
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::super::layout::UNPLACED;
     use super::super::from_lscpu;
     use super::*;
     use crate::facts::Facts;
@@ -318,7 +321,10 @@ CPU NODE SOCKET CORE L1d:L1i:L2:L3 ONLINE    MAXMHZ   MINMHZ
                 "packages": 2, "physical_cores": 2, "logical_cpus": 3,
                 "l3_domains": [{ "cpus": [0, 1] }, { "cpus": [3] }],
             },
-            "numa": { "nodes": [{ "index": 0, "cpus": [0, 1] }, { "index": 2, "cpus": [3] }] },
+            "numa": { "nodes": [
+                { "index": 0, "cpus": [0, 1], "package": 0 },
+                { "index": 2, "cpus": [3], "package": 1 },
+            ] },
         });
         assert_eq!(Value::Object(facts.to_tree()), want);
         assert_eq!(facts.origin("cpu.packages"), Some(Origin::Lscpu));
@@ -354,7 +360,9 @@ CPU NODE SOCKET CORE L1d:L1i:L2:L3 ONLINE    MAXMHZ   MINMHZ
         assert_eq!(counts(&facts(kinds).unwrap()), [Some(1), Some(3), Some(3), Some(1), None]);
         // `lscpu -p -y` where the kernel gives the sockets no number.
         let physical = "# CPU,Core,Socket,Node,,L1d,L1i\n0,1,-,0,,0,0\n1,1,-,0,,1,1\n";
-        assert_eq!(counts(&facts(physical).unwrap()), [None, None, Some(2), Some(0), Some(1)]);
+        let physical = facts(physical).unwrap();
+        assert_eq!(counts(&physical), [None, None, Some(2), Some(0), Some(1)]);
+        assert_eq!(physical.reason("numa.nodes[0].package"), UNPLACED);
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn object(layout: &mut Layout, open: &mut [Frame], tag: &BytesStart<'_>, frame: 
             layout.allowed = set(tag, "allowed_cpuset")?;
             layout.allowed_nodes = set(tag, "allowed_nodeset")?;
         }
-        "Package" | "Socket" => layout.packages += 1,
+        "Package" | "Socket" => layout.packages.push(frame.cpus.clone().unwrap_or_default()),
         "Core" => layout.cores.push(cpus("Core")?),
         "PU" => {
             layout.cpus.insert(number()?);
