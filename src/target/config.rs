@@ -105,6 +105,16 @@ pub trait Syntax: Sync {
         Err(error_at(text, 0, Fault::NotEdited, message))
     }
 
+    /// The text in which a key has another name and its value is written as before. As with [`Syntax::remove`], only some
+    /// formats do it.
+    ///
+    /// # Errors
+    /// When the key is not there, or one of the other name is.
+    fn rename(&self, text: &str, path: &[String], other: &str) -> Result<String, TextError> {
+        let message = format!("`{}` does not become `{other}`: rename it by hand", path.join("."));
+        Err(error_at(text, 0, Fault::NotEdited, message))
+    }
+
     /// Line and column, both from 1 and the column in characters, where the value at a path begins.
     fn position(&self, text: &str, lists: &BTreeSet<String>, path: &[String]) -> Option<(usize, usize)>;
 
@@ -313,20 +323,24 @@ impl Config {
         self.replace(text, &wanted, path, "removed")
     }
 
-    /// Gives the value of a key to another key of its section.
+    /// Gives a key another name in its section, and leaves every other byte as it is.
     ///
     /// # Errors
-    /// When one of the two cannot be edited. The text is then as it was.
+    /// When the key is not there, or one of the other name is. The text is then as it was.
     pub fn rename(&mut self, path: &[String], other: &str) -> Result<(), TextError> {
-        let Some(value) = self.get(path).cloned() else { return Ok(()) };
-        let mut renamed = self.clone();
-        renamed.remove(path)?;
-        let mut path = path.to_vec();
-        path.pop();
-        path.push(other.to_owned());
-        renamed.set(&KeyChange { path, value })?;
-        *self = renamed;
-        Ok(())
+        if let Some(error) = self.unclear(path) {
+            return Err(error.clone());
+        }
+        let text = self.format.syntax().rename(&self.text, path, other)?;
+        let mut wanted = self.tree.value.clone();
+        if let Some((last, sections)) = path.split_last() {
+            let section = sections.iter().try_fold(&mut wanted, |value, key| value.get_mut(key));
+            section.and_then(Value::as_object_mut).and_then(|entries| {
+                let value = entries.shift_remove(last)?;
+                entries.insert(other.to_owned(), value)
+            });
+        }
+        self.replace(text, &wanted, path, "renamed")
     }
 
     // Takes over a text in which only the wanted values are others.

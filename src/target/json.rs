@@ -35,6 +35,10 @@ impl Syntax for Json {
         remove(text, path)
     }
 
+    fn rename(&self, text: &str, path: &[String], other: &str) -> Result<String, TextError> {
+        rename(text, path, other)
+    }
+
     fn position(&self, text: &str, _: &BTreeSet<String>, path: &[String]) -> Option<(usize, usize)> {
         position(text, path)
     }
@@ -86,35 +90,75 @@ pub fn edit(text: &str, changes: &[KeyChange]) -> Result<String, TextError> {
 /// When the text is not JSON, or has no such key.
 pub fn remove(text: &str, path: &[String]) -> Result<String, TextError> {
     let (bom, body) = split_bom(text);
-    let mut body = body.to_owned();
-    let mut removed = 0;
-    while let Some(range) = range_of_key(&body, path)? {
-        body.replace_range(range, "");
-        removed += 1;
-    }
-    match removed {
-        0 => Err(config::error_at(text, 0, Fault::Path, format!("there is no `{}`", path.join(".")))),
-        _ => Ok(format!("{bom}{body}")),
-    }
-}
-
-// What goes with a key: up to the next one, or from the end of the one before it, or all that its section holds.
-fn range_of_key(body: &str, path: &[String]) -> Result<Option<Range<usize>>, TextError> {
     let readable = readable(body);
     let root = read(&readable)?;
-    let Some((last, sections)) = path.split_last() else { return Ok(None) };
-    let section = sections.iter().try_fold(&root, |node, key| match node {
+    let (object, places) = places_of(&root, path).ok_or_else(|| no_such(body, path))?;
+    let ranges = ranges_without(object, |at| places.contains(&at));
+    Ok(format!("{bom}{}", replaced(body, ranges.into_iter().map(|range| (range, "")))))
+}
+
+/// Gives a key another name, and leaves its value as it is written. Of a key that stands twice the last, the one that is read,
+/// stays.
+///
+/// # Errors
+/// When the text is not JSON, has no such key, or has one of the other name beside it.
+pub fn rename(text: &str, path: &[String], other: &str) -> Result<String, TextError> {
+    let (bom, body) = split_bom(text);
+    let readable = readable(body);
+    let root = read(&readable)?;
+    let (object, mut places) = places_of(&root, path).ok_or_else(|| no_such(body, path))?;
+    if let Some(taken) = effective(object, other) {
+        return Err(config::error_at(body, taken.start(), Fault::Path, format!("there is a `{other}` already")));
+    }
+    let kept = places.pop_last().ok_or_else(|| no_such(body, path))?;
+    let name = object.properties[kept].name.range();
+    let mut new = String::new();
+    Editor { text: body, root: &root }.layout(object, &[]).text(&mut new, other);
+    let ranges = ranges_without(object, |at| places.contains(&at));
+    let edits = ranges.into_iter().map(|range| (range, "")).chain([(name.start..name.end, &*new)]);
+    Ok(format!("{bom}{}", replaced(body, edits)))
+}
+
+fn no_such(body: &str, path: &[String]) -> TextError {
+    config::error_at(body, 0, Fault::Path, format!("there is no `{}`", path.join(".")))
+}
+
+// The section of a key, and where among its entries the key stands: at least once.
+fn places_of<'a, 't>(root: &'a ast::Value<'t>, path: &[String]) -> Option<(&'a Object<'t>, BTreeSet<usize>)> {
+    let (last, sections) = path.split_last()?;
+    let section = sections.iter().try_fold(root, |node, key| match node {
         ast::Value::Object(object) => Some(&effective(object, key)?.value),
         _ => None,
     });
-    let Some(ast::Value::Object(object)) = section else { return Ok(None) };
+    let ast::Value::Object(object) = section? else { return None };
+    let entries = object.properties.iter().enumerate();
+    let places: BTreeSet<usize> =
+        entries.filter(|(_, entry)| entry.name.as_str() == last).map(|(place, _)| place).collect();
+    (!places.is_empty()).then_some((object, places))
+}
+
+// What goes with entries: up to the next one, or from the end of the one before them, or all that their section holds.
+fn ranges_without(object: &Object, is_gone: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
     let entries = &object.properties;
-    let Some(at) = entries.iter().rposition(|entry| entry.name.as_str() == last) else { return Ok(None) };
-    Ok(Some(match (at.checked_sub(1).map(|before| &entries[before]), entries.get(at + 1)) {
-        (_, Some(next)) => entries[at].start()..next.start(),
-        (Some(before), None) => before.end()..entries[at].end(),
-        (None, None) => object.start() + 1..object.end() - 1,
-    }))
+    let Some(last) = (0..entries.len()).rev().find(|at| !is_gone(*at)) else {
+        return vec![object.start() + 1..object.end() - 1];
+    };
+    let before = (0..last).filter(|at| is_gone(*at)).map(|at| entries[at].start()..entries[at + 1].start());
+    let behind = entries[last + 1..].last().map(|end| entries[last].end()..end.end());
+    before.chain(behind).collect()
+}
+
+// A text with other texts in the place of some ranges, which are in order.
+fn replaced<'t>(text: &str, edits: impl Iterator<Item = (Range<usize>, &'t str)>) -> String {
+    let mut new = String::with_capacity(text.len());
+    let mut at = 0;
+    for (range, edit) in edits {
+        new.push_str(&text[at..range.start]);
+        new.push_str(edit);
+        at = range.end;
+    }
+    new.push_str(&text[at..]);
+    new
 }
 
 /// Line and column, both from 1 and the column in characters, where the value at a path begins.

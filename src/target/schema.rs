@@ -11,6 +11,9 @@ use super::config::{Config, KeyChange, path_of};
 use super::span_of;
 use crate::diag::{Finding, Severity, did_you_mean, nearest};
 
+/// Wrong values, and keys, that are told of one file, since each takes as long as the file to read. Nobody reads more.
+const MOST: usize = 100;
+
 static SHIPPED: Dir = include_dir!("$CARGO_MANIFEST_DIR/schemas/targets");
 
 /// A JSON Schema, compiled when a file is first held against it.
@@ -99,8 +102,16 @@ impl FileSchema {
             alone.iter().any(|other| !path_of(error).is_empty() && path_of(other) == path_of(error))
         };
         let together = together.iter().filter(|error| !is_wrong(error));
-        let mut problems: Vec<Problem> = alone.iter().chain(together).flat_map(|error| held.violation(error)).collect();
-        held.keys(&held.value, &self.value, &mut Vec::new(), &mut problems);
+        let told = alone.iter().chain(together).take(MOST);
+        let mut problems: Vec<Problem> = told.flat_map(|error| held.violation(error)).collect();
+        if errors.len() > MOST {
+            let message = format!("{} more values are not what they must be", errors.len() - MOST);
+            let finding = held.at(Finding::error("config-invalid", message), &[]);
+            problems.push(Problem { finding: finding.help("correct the first, then look again"), edit: None });
+        }
+        let mut of_keys = Vec::new();
+        held.keys(&held.value, &self.value, &mut Vec::new(), &mut of_keys);
+        problems.extend(of_keys);
         problems
     }
 }
@@ -141,7 +152,7 @@ impl Held<'_> {
         if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
             let known = || rule["properties"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
             let unknown = |name: &String| self.unknown(&joined(&path, name), known());
-            return unexpected.iter().map(unknown).collect();
+            return unexpected.iter().take(MOST).map(unknown).collect();
         }
         let pointer = error.instance_path().to_string();
         let found = self.value.pointer(&pointer).unwrap_or(&Value::Null);
@@ -151,11 +162,12 @@ impl Held<'_> {
             (ValidationErrorKind::Required { property }, _) => {
                 let missing = property.as_str().unwrap_or_default();
                 let default = rule["properties"][missing].get("default").cloned();
-                let add = |value| {
+                let add = |value: Value| {
                     let place = joined(&path, missing);
-                    (format!("add `{}`: {value}", place.join(".")), place, value)
+                    let value = instead(&value, &rule["properties"][missing])?;
+                    Some((format!("add `{}`: {value}", place.join(".")), place, value))
                 };
-                (format!("{name} has no `{missing}`"), default.map(add))
+                (format!("{name} has no `{missing}`"), default.and_then(add))
             }
             _ => {
                 let message = match allowed(rule) {
@@ -166,12 +178,15 @@ impl Held<'_> {
                     let value = instead(other.values.pointer(&pointer)?, rule)?;
                     Some((format!("write {value}, which is {}", other.what), path.clone(), value))
                 };
-                let write = |value| (format!("write {value}"), path.clone(), value);
+                let write = |value: Value| {
+                    let value = instead(&value, rule)?;
+                    Some((format!("write {value}"), path.clone(), value))
+                };
                 let better = meant(found, rule)
-                    .map(write)
+                    .and_then(write)
                     .or_else(|| self.others.iter().find_map(of_another))
-                    .or_else(|| nearest_number(found, rule).map(write))
-                    .or_else(|| rule.get("default").cloned().map(write));
+                    .or_else(|| nearest_number(found, rule).and_then(write))
+                    .or_else(|| rule.get("default").cloned().and_then(write));
                 (message, better)
             }
         };
@@ -239,6 +254,9 @@ impl Held<'_> {
     fn keys(&self, value: &Value, rule: &Value, path: &mut Vec<String>, problems: &mut Vec<Problem>) {
         let (Value::Object(entries), Some(known)) = (value, rule["properties"].as_object()) else { return };
         for (name, value) in entries {
+            if problems.len() == MOST {
+                return;
+            }
             path.push(name.clone());
             match known.get(name) {
                 Some(rule) if rule["deprecated"] == true => problems.push(self.deprecated(path, entries, rule)),
@@ -338,7 +356,7 @@ fn meant(found: &Value, rule: &Value) -> Option<Value> {
     nearest_number(found, rule).filter(|near| near.as_f64() == Some(number))
 }
 
-// A value that stands elsewhere, if a rule allows it.
+// A value in the place of another, if a rule allows it.
 fn instead(value: &Value, rule: &Value) -> Option<Value> {
     jsonschema::validator_for(rule).is_ok_and(|rule| rule.is_valid(value)).then(|| value.clone())
 }
@@ -350,11 +368,15 @@ fn nearest_number(found: &Value, rule: &Value) -> Option<Value> {
     if rule.get("exclusiveMinimum").or(rule.get("exclusiveMaximum")).is_some() {
         return None;
     }
-    let number = match found {
+    let number: f64 = match found {
         Value::Number(_) => found.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
+    // Neither `nan` nor `inf` is near to any, and beyond 2^53 a double does not tell whole numbers apart.
+    if !(number.abs() <= 9_007_199_254_740_992.0) {
+        return None;
+    }
     let low = rule["minimum"].as_f64().unwrap_or(f64::NEG_INFINITY);
     let high = rule["maximum"].as_f64().unwrap_or(f64::INFINITY);
     let near = number.max(low).min(high);
@@ -406,6 +428,36 @@ mod tests {
     }
 
     #[test]
+    fn a_former_name_is_replaced_and_the_value_stays_as_it_is_written() {
+        for (value, more) in [("NaN", ""), ("1e400", ""), ("\"\\ud800\"", ""), ("5.00", ", \"x\": [1,2]"), ("1e2", "")]
+        {
+            let text = format!("{{ \"_class_name\": \"UniPCMultistepScheduler\", \"shift\": {value}{more} }}");
+            let renamed = text.replace("\"shift\"", "\"flow_shift\"");
+            assert_eq!(looked_at("diffusers-unipc-multistep-scheduler", &text).1, renamed);
+        }
+        let twice = r#"{ "_class_name": "UniPCMultistepScheduler", "shift": 1, "shift": 2.0, "solver_order": 2 }"#;
+        let (_, mended) = looked_at("diffusers-unipc-multistep-scheduler", twice);
+        assert_eq!(mended, r#"{ "_class_name": "UniPCMultistepScheduler", "flow_shift": 2.0, "solver_order": 2 }"#);
+    }
+
+    #[test]
+    fn what_no_schema_allows_is_not_proposed() {
+        // Not near to any number.
+        for text in ["inf", "-inf", "nan", "1e300"] {
+            let text =
+                format!(r#"{{ "system": {{ "stats_refresh_interval": "{text}", "worker_threads": "{text}" }} }}"#);
+            assert_eq!(looked_at("wan22-ui", &text).1, text);
+        }
+        let schema = serde_json::json!({
+            "required": ["a"],
+            "properties": { "a": { "type": "integer", "default": "x" }, "b": { "type": "integer", "multipleOf": 8, "minimum": 4 } }
+        });
+        let schema = FileSchema::of_entry(&schema).unwrap();
+        let looked = look_at_json(r#"{ "b": 2 }"#, &schema, "config.json");
+        assert_eq!(looked.problems.iter().map(|problem| &problem.edit).collect::<Vec<_>>(), [&None; 3]);
+    }
+
+    #[test]
     fn what_ends_the_load_is_an_error() {
         let text = r#"{ "_class_name": "AutoencoderKLWan", "dtype": "bfloat16", "clip_output": false }"#;
         let schema = FileSchema::of_entry(&Value::from("diffusers-autoencoder-kl-wan")).unwrap();
@@ -426,6 +478,18 @@ mod tests {
             ]
         );
         assert_eq!(mended, text);
+    }
+
+    #[test]
+    fn of_many_problems_the_first_are_said() {
+        let text = format!(r#"{{ "optimization": {{ "quantization_levels": [{}1] }} }}"#, "1,".repeat(2 * MOST));
+        let (said, mended) = looked_at("wan22-ui", &text);
+        assert_eq!(said.len(), MOST + 1);
+        assert_eq!(said[MOST], "101 more values are not what they must be; correct the first, then look again");
+        assert_eq!(mended, text);
+        let keys: String = (0..=MOST).map(|number| format!(r#""z_dim{number}": 1, "#)).collect();
+        let text = format!(r#"{{ {keys}"_class_name": "AutoencoderKLWan" }}"#);
+        assert!(looked_at("diffusers-autoencoder-kl-wan", &text).0.len() <= MOST);
     }
 
     #[test]

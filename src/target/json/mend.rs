@@ -1,15 +1,17 @@
 //! The simplest slips of a hand in JSON: commas before an end, and ends that are missing at the end of the file.
 
-use super::parse;
+use super::{parse, replaced};
+
+/// Slips in one file. Where there are more, no hand slipped.
+const MOST: usize = 100;
 
 /// A text that is JSON again, and what was done to it, a sentence each; `None` where something else is wrong with it, or nothing.
 pub fn mend(text: &str) -> Option<(String, Vec<String>)> {
     let Slips { commas, open } = Slips::of(text)?;
-    if commas.is_empty() && open.is_empty() {
+    if !(1..=MOST).contains(&(commas.len() + open.len())) {
         return None;
     }
-    let mut mended = text.to_owned();
-    commas.iter().rev().for_each(|comma| mended.replace_range(*comma..comma + 1, ""));
+    let mut mended = replaced(text, commas.iter().map(|comma| (*comma..comma + 1, "")));
     let end = mended.trim_end().len();
     let ends: String = open.iter().rev().map(|end| format!("\n{end}")).collect();
     mended.insert_str(end, &ends);
@@ -85,5 +87,8 @@ mod tests {
         for text in ["{}", "", "[1,]", "{\"a\": tr", "{\"a\": 1]", "{\"a\": \"x", "{\"a\": 1 \"b\": 2,}", "{\"a\":,}"] {
             assert_eq!(mend(text), None, "{text}");
         }
+        let slips = |count: usize| format!("{{\"a\": [{}1]}}", "[1,],".repeat(count));
+        assert!(mend(&slips(MOST)).is_some());
+        assert_eq!(mend(&slips(MOST + 1)), None);
     }
 }

@@ -318,3 +318,19 @@ fn a_key_goes_with_what_sets_it_apart() {
     assert!(remove("{\"a\": 1}", &path("a.b")).is_err());
     assert!(remove("{\"a\": 1", &path("a")).is_err());
 }
+
+#[test]
+fn a_key_gets_another_name_and_nothing_else_changes() {
+    let path = |name: &str| name.split('.').map(str::to_owned).collect::<Vec<_>>();
+    for (text, name, want) in [
+        ("{\"a\" :\n 1.50, \"b\": NaN}", "a", "{\"z\" :\n 1.50, \"b\": NaN}"),
+        ("\u{feff}{\"b\":{\"a\": \"\\ud800\" }}", "b.a", "\u{feff}{\"b\":{\"z\": \"\\ud800\" }}"),
+        ("{\n  \"a\": 1,\n  \"b\": 2,\n  \"a\": 3\n}\n", "a", "{\n  \"b\": 2,\n  \"z\": 3\n}\n"),
+    ] {
+        assert_eq!(rename(text, &path(name), "z").unwrap(), want, "{text}");
+    }
+    assert!(rename("{\"a\": 1, \"z\": 2}", &path("a"), "z").is_err());
+    assert!(rename("{\"a\": 1}", &path("b"), "z").is_err());
+    assert!(rename("{\"a\": 1}", &path("a.b"), "z").is_err());
+    assert!(rename("{\"a\": 1", &path("a"), "z").is_err());
+}
