@@ -141,7 +141,8 @@ fn places_of<'a, 't>(root: &'a ast::Value<'t>, path: &[String]) -> Option<(&'a O
 fn ranges_without(object: &Object, is_gone: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
     let entries = &object.properties;
     let Some(last) = (0..entries.len()).rev().find(|at| !is_gone(*at)) else {
-        return vec![object.start() + 1..object.end() - 1];
+        let all = object.start() + 1..object.end() - 1;
+        return Vec::from([all]);
     };
     let before = (0..last).filter(|at| is_gone(*at)).map(|at| entries[at].start()..entries[at + 1].start());
     let behind = entries[last + 1..].last().map(|end| entries[last].end()..end.end());

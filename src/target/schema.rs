@@ -374,7 +374,7 @@ fn nearest_number(found: &Value, rule: &Value) -> Option<Value> {
         _ => return None,
     };
     // Neither `nan` nor `inf` is near to any, and beyond 2^53 a double does not tell whole numbers apart.
-    if !(number.abs() <= 9_007_199_254_740_992.0) {
+    if number.is_nan() || number.abs() > 9_007_199_254_740_992.0 {
         return None;
     }
     let low = rule["minimum"].as_f64().unwrap_or(f64::NEG_INFINITY);
