@@ -27,8 +27,8 @@ const AROUND: i64 = 8;
 const WIRE: i64 = 24;
 
 /// Widest letters on average, px, of the bold and of the plain text; what is longer is cut. DejaVu Sans, the widest of the
-/// fonts, has 7.9 and 7.0 in the model of a processor.
-const BOLD: f64 = 8.0;
+/// fonts, has 8.5 (13 px) and 7.0 (12 px) in the model of a processor.
+const BOLD: f64 = 8.6;
 const PLAIN: f64 = 7.1;
 
 /// CPUs in more ranges than these are drawn in one row after the other.
