@@ -3,15 +3,22 @@
 //! No crate turns files over between processes: several runs write at once, each line with one call at the end of the
 //! file, and one of them renames.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Bytes at which a file is full. A run adds no more than `lines.rs` lets it, so none has much more.
 pub const MOST_BYTES: u64 = 1 << 20;
 
 /// Files that are kept: 5 MiB, of some thousand runs.
 pub const KEPT: usize = 5;
+
+/// How long a run may take to turn the files over before others write at the end of the full one, and how often they ask.
+/// Estimate: it takes five renames.
+const PATIENCE: Duration = Duration::from_millis(200);
+const TRY: Duration = Duration::from_millis(1);
 
 /// The files that there may be, the newest first.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
@@ -35,8 +42,8 @@ pub(super) fn open(folder: &Path) -> io::Result<File> {
     if file.metadata()?.len() < MOST_BYTES {
         return Ok(file);
     }
-    // Another run that is at it has the lock, or has renamed the file already. Then this one writes where it stands.
-    if file.try_lock().is_err() || fs::metadata(&path).map_or(0, |now| now.len()) < MOST_BYTES {
+    // Another run that is at it has the lock, or has renamed the file already. One that stops there is not waited for long.
+    if !is_locked(&file) || fs::metadata(&path).map_or(0, |now| now.len()) < MOST_BYTES {
         return append(&path);
     }
     for number in (1..KEPT).rev() {
@@ -46,6 +53,18 @@ pub(super) fn open(folder: &Path) -> io::Result<File> {
         }
     }
     append(&path)
+}
+
+// Takes the lock, if whoever has it gives it back in time.
+fn is_locked(file: &File) -> bool {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return true,
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(TRY),
+            Err(_) => return false,
+        }
+    }
 }
 
 fn append(path: &Path) -> io::Result<File> {
