@@ -259,7 +259,7 @@ impl Validate {
 fn formula(answer: &Answer) -> Result<&VerdictFormula, CliError> {
     answer.set.validation.verdict.as_ref().ok_or_else(|| {
         CliError::failed("no policy file says what follows from the rules")
-            .help("write `validation.verdict` in one, or do not mask `validate/verdict.yaml`")
+            .help("write `validation.verdict` in one, or do not mask `validate/groups.yaml`")
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a file of a stack may hold: a JSON Schema, the values that it does not allow, and what may stand in their place.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use include_dir::{Dir, include_dir};
@@ -98,14 +99,12 @@ impl FileSchema {
         let errors: Vec<ValidationError<'_>> = validator.iter_errors(&held.value).collect();
         let (together, alone): (Vec<_>, Vec<_>) = errors.iter().partition(|error| held.reason(error).is_some());
         // What a value must be beside others is not asked of one that is wrong by itself.
-        let is_wrong = |error: &&&ValidationError<'_>| {
-            alone.iter().any(|other| !path_of(error).is_empty() && path_of(other) == path_of(error))
-        };
-        let together = together.iter().filter(|error| !is_wrong(error));
-        let told = alone.iter().chain(together).take(MOST);
-        let mut problems: Vec<Problem> = told.flat_map(|error| held.violation(error)).collect();
-        if errors.len() > MOST {
-            let message = format!("{} more values are not what they must be", errors.len() - MOST);
+        let wrong: BTreeSet<_> = alone.iter().map(|error| path_of(error)).filter(|path| !path.is_empty()).collect();
+        let together = together.into_iter().filter(|error| !wrong.contains(&path_of(error)));
+        let all: Vec<&ValidationError<'_>> = alone.into_iter().chain(together).collect();
+        let mut problems: Vec<Problem> = all.iter().take(MOST).flat_map(|error| held.violation(error)).collect();
+        if all.len() > MOST {
+            let message = format!("{} more values are not what they must be", all.len() - MOST);
             let finding = held.at(Finding::error("config-invalid", message), &[]);
             problems.push(Problem { finding: finding.help("correct the first, then look again"), edit: None });
         }
