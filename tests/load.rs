@@ -117,7 +117,8 @@ fn drop_from_cache(path: &Path) {
     fadvise(File::open(path).unwrap(), 0, None, Advice::DontNeed).unwrap();
 }
 
-/// Whether all of a file is cached, but for pages that the kernel of a busy machine took back: some 20 of 16,000 were seen.
+/// Whether all of a file is cached, but for pages that the kernel took back meanwhile: on a busy machine some 20 of 16,000 were
+/// seen, and on one that takes back by itself what rests (DAMON) 514 of 133,205.
 fn is_all(cached: u64, length: u64) -> bool {
     cached >= length - length / 100
 }
@@ -158,12 +159,13 @@ fn a_set_is_cached_once_and_its_rate_is_a_fact() {
     assert!(before.is_none_or(|before| before < length / 100), "{before:?}");
     let first = installation.load(&["--model", "models"], 0);
     assert_eq!((&first["result"], bytes(&first, "loaded_bytes")), (&json!("loaded"), length));
-    assert!(cached(&path).is_none_or(|cached| cached >= length), "{:?} of {length}", cached(&path));
+    assert!(cached(&path).is_none_or(|cached| is_all(cached, length)), "{:?} of {length}", cached(&path));
     if !is_on_a_disk(&first) {
         return;
     }
     assert!(bytes(&first, "read_bytes") >= LEAST_READ, "{first:#}");
-    assert_eq!((&first["meets_goal"], &first["kept"]), (&json!(true), &json!(1.0)));
+    assert_eq!(first["meets_goal"], json!(true));
+    assert!(first["kept"].as_f64().is_some_and(|kept| kept >= 0.99), "{first:#}");
     let record = installation.record().unwrap().load.unwrap();
     assert_eq!((record.model.as_str(), record.bytes), ("models", length));
     assert_eq!(record.bytes_per_second, bytes(&first, "bytes_per_second"));
@@ -172,7 +174,8 @@ fn a_set_is_cached_once_and_its_rate_is_a_fact() {
 
     // What is there is not read again, and says nothing of the disk.
     let second = installation.load(&["--model", "models"], 0);
-    assert_eq!((bytes(&second, "read_bytes"), bytes(&second, "cached_before_bytes")), (0, length));
+    assert!(is_all(bytes(&second, "cached_before_bytes"), length), "{second:#}");
+    assert_eq!(bytes(&second, "loaded_bytes"), length);
     assert_eq!((second.get("recorded_in"), second.get("meets_goal")), (None, None));
     assert_eq!(installation.record().unwrap().load.unwrap(), record);
 
@@ -223,7 +226,7 @@ fn a_load_that_was_cancelled_goes_on_where_it_ended() {
         let again = bytes(&second, "read_bytes");
         assert!(again <= length - done, "{again} were read again, and {done} of {length} were there");
     }
-    // What a kernel that takes back what rests (DAMON) has taken by now, the next load brings again.
+    // What such a kernel has taken back of the first files by now, the next load brings again.
     let is_there = |path: &PathBuf| cached(path).is_none_or(|cached| is_all(cached, fs::metadata(path).unwrap().len()));
     let mut loads = 1;
     while !paths.iter().all(is_there) {
