@@ -1,22 +1,30 @@
 //! The program under a tracer, stopped before and after each of its system calls that touch one directory.
 //!
 //! Whatever library makes a call, and by whichever name the system knows it, it is seen here: a path argument is read
-//! from the program's memory, and a file descriptor is looked up in `/proc`.
+//! from the program's memory, and a file descriptor is looked up in `/proc`. All other calls pass a filter of the kernel
+//! without a stop.
 
 use std::collections::HashMap;
+use std::env;
 use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
+use std::io::{self, IoSliceMut, Read, Seek, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
+use std::sync::LazyLock;
+use std::thread::{self, JoinHandle};
 
 use nix::errno::Errno;
 use nix::libc::{self, user_regs_struct};
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 
 /// A system call on something below the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +91,7 @@ pub struct Ended {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
-    /// How many system calls there were in all.
+    /// How many system calls there were on a file, wherever it lies.
     pub calls: usize,
 }
 
@@ -184,6 +192,12 @@ const CALLS: &[Row] = &[
     (libc::SYS_flistxattr, "flistxattr", Kind::Look, &[Descriptor(0)]),
 ];
 
+// The smallest that memory is made of.
+const PAGE: usize = 4096;
+
+// What `fcntl` locks with; it does much else.
+const LOCKS: [i32; 4] = [libc::F_SETLK, libc::F_SETLKW, libc::F_OFD_SETLK, libc::F_OFD_SETLKW];
+
 /// Why no program can be traced here; `None` when it can.
 pub fn refused() -> Option<String> {
     let mut child = Command::new("/bin/sh").args(["-c", "read -r _"]).stdin(Stdio::piped()).spawn().ok()?;
@@ -201,33 +215,36 @@ pub fn run(command: &Command, root: &Path, mut at: impl FnMut(usize, &Call, Mome
     // A path is as the program was given it, and a descriptor leads to the directory itself.
     let roots = &[root.to_owned(), fs::canonicalize(root).unwrap()];
     let (mut out, mut err) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
-    let main = start(command, &out, &err);
+    let (main, started) = start(command, &out, &err);
     let mut entered: HashMap<Pid, Entered> = HashMap::new();
     let (mut calls, mut count) = (0, 0);
     let code = loop {
-        // Only what this thread started: other threads trace programs of their own.
+        // Only what this thread traces: other threads trace programs of their own.
         match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)).unwrap() {
             WaitStatus::Exited(pid, code) if pid == main => break Some(code),
             WaitStatus::Signaled(pid, ..) if pid == main => break None,
-            WaitStatus::PtraceSyscall(pid) => {
+            WaitStatus::PtraceEvent(pid, _, libc::PTRACE_EVENT_SECCOMP) => {
+                calls += 1;
                 // A process that was killed elsewhere answers no more, and its end comes next.
-                let Ok(info) = ptrace::syscall_info(pid) else { continue };
-                if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
-                    calls += 1;
-                    if let Some(call) = Registers::of(pid).and_then(|registers| registers.call(pid, roots)) {
-                        let act = at(count, &call, Moment::Before);
-                        let registers = Registers::of(pid).unwrap();
-                        match act {
-                            Act::Kill => kill(main, Signal::SIGKILL).unwrap(),
-                            Act::Fail(_) => registers.with_arguments([u64::MAX; 6]).set(pid),
-                            Act::Half => registers.halved(&call).set(pid),
-                            Act::Go => {}
-                        }
-                        entered.insert(pid, Entered { number: count, call, act, registers });
-                        count += 1;
+                if let Some(registers) = Registers::of(pid)
+                    && let Some(call) = registers.call(pid, roots)
+                {
+                    let act = at(count, &call, Moment::Before);
+                    match act {
+                        Act::Kill => kill(main, Signal::SIGKILL).unwrap(),
+                        Act::Fail(_) => registers.with_arguments([u64::MAX; 6]).set(pid),
+                        Act::Half => registers.halved(&call).set(pid),
+                        Act::Go => {}
                     }
-                } else if let Some(Entered { number, call, act, registers }) = entered.remove(&pid) {
-                    let now = Registers::of(pid).unwrap();
+                    entered.insert(pid, Entered { number: count, call, act, registers });
+                    count += 1;
+                }
+                proceed(pid, None, entered.contains_key(&pid));
+            }
+            WaitStatus::PtraceSyscall(pid) => {
+                if let Some(Entered { number, call, act, registers }) = entered.remove(&pid)
+                    && let Some(now) = Registers::of(pid)
+                {
                     match act {
                         Act::Fail(errno) => {
                             now.with_arguments(registers.arguments()).answering(errno).set(pid);
@@ -241,13 +258,14 @@ pub fn run(command: &Command, root: &Path, mut at: impl FnMut(usize, &Call, Mome
                         }
                     }
                 }
-                proceed(pid, None);
+                proceed(pid, None, false);
             }
-            WaitStatus::PtraceEvent(pid, ..) => proceed(pid, None),
-            WaitStatus::Stopped(pid, signal) => proceed(pid, Some(signal)),
+            WaitStatus::PtraceEvent(pid, ..) => proceed(pid, None, entered.contains_key(&pid)),
+            WaitStatus::Stopped(pid, signal) => proceed(pid, Some(signal), entered.contains_key(&pid)),
             _ => {}
         }
     };
+    started.join().unwrap();
     let text = |file: &mut File| {
         let mut bytes = Vec::new();
         file.rewind().unwrap();
@@ -257,41 +275,72 @@ pub fn run(command: &Command, root: &Path, mut at: impl FnMut(usize, &Call, Mome
     Ended { code, out: text(&mut out), err: text(&mut err), calls }
 }
 
-// Starts the program traced: a shell waits for a line until it is, and then becomes the program.
-#[expect(clippy::zombie_processes, reason = "the tracer waits for it")]
-fn start(command: &Command, out: &File, err: &File) -> Pid {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", "read -r _ && exec \"$0\" \"$@\""]).arg(command.get_program()).args(command.get_args());
+// Starts the program traced. What becomes it says who it is, and waits for a byte until it is traced; the thread ends
+// when it has become the program, which needs the tracer.
+fn start(command: &Command, out: &File, err: &File) -> (Pid, JoinHandle<()>) {
+    let (mut ids, mut id) = io::pipe().unwrap();
+    let (mut go, mut tracer) = io::pipe().unwrap();
+    let mut program = Command::new(command.get_program());
+    program.args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
+            Some(value) => program.env(name, value),
+            None => program.env_remove(name),
         };
     }
     if let Some(directory) = command.get_current_dir() {
-        shell.current_dir(directory);
+        program.current_dir(directory);
     }
-    shell.stdin(Stdio::piped()).stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
-    let mut child = shell.spawn().unwrap();
-    let pid = pid_of(child.id());
+    program.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(err.try_clone().unwrap());
+    let filter: &BpfProgram = &FILTER;
+    let wait = move || {
+        id.write_all(&process::id().to_ne_bytes())?;
+        go.read_exact(&mut [0])?;
+        seccompiler::apply_filter(filter).map_err(|_| io::Error::last_os_error())
+    };
+    #[expect(unsafe_code, reason = "only system calls are made, and nothing is allocated or locked")]
+    unsafe {
+        program.pre_exec(wait);
+    }
+    let started = thread::spawn(move || drop(program.spawn().unwrap()));
+    let mut pid = [0; 4];
+    ids.read_exact(&mut pid).unwrap();
+    let pid = pid_of(u32::from_ne_bytes(pid));
     let options = Options::PTRACE_O_TRACESYSGOOD
+        | Options::PTRACE_O_TRACESECCOMP
         | Options::PTRACE_O_EXITKILL
         | Options::PTRACE_O_TRACEEXEC
         | Options::PTRACE_O_TRACECLONE
         | Options::PTRACE_O_TRACEFORK
         | Options::PTRACE_O_TRACEVFORK;
     ptrace::seize(pid, options).unwrap();
-    child.stdin.take().unwrap().write_all(b"\n").unwrap();
-    pid
+    tracer.write_all(&[0]).unwrap();
+    (pid, started)
 }
+
+// Stops at the calls that are listed, and lets all others pass.
+static FILTER: LazyLock<BpfProgram> = LazyLock::new(|| {
+    let locks = LOCKS.map(|lock| {
+        let condition = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, lock as u64).unwrap();
+        SeccompRule::new(vec![condition]).unwrap()
+    });
+    let rules = OLD.iter().chain(CALLS).map(|(number, name, ..)| match *name {
+        "fcntl" => (*number, locks.to_vec()),
+        _ => (*number, Vec::new()),
+    });
+    let architecture = env::consts::ARCH.try_into().unwrap();
+    let stop = SeccompAction::Trace(0);
+    SeccompFilter::new(rules.collect(), SeccompAction::Allow, stop, architecture).unwrap().try_into().unwrap()
+});
 
 fn pid_of(id: u32) -> Pid {
     Pid::from_raw(id.try_into().unwrap())
 }
 
-// To the next system call, or the other end of this one.
-fn proceed(pid: Pid, signal: Option<Signal>) {
-    match ptrace::syscall(pid, signal) {
+// To the other end of a system call, or to the next that is listed.
+fn proceed(pid: Pid, signal: Option<Signal>, is_within: bool) {
+    let proceeds = if is_within { ptrace::syscall(pid, signal) } else { ptrace::cont(pid, signal) };
+    match proceeds {
         // It was killed.
         Ok(()) | Err(Errno::ESRCH) => {}
         Err(error) => panic!("cannot go on: {error}"),
@@ -388,10 +437,6 @@ impl Registers {
         let arguments = self.arguments();
         let number = self.number().cast_signed();
         let (_, name, kind, places) = OLD.iter().chain(CALLS).find(|row| row.0 == number)?;
-        let locks = [libc::F_SETLK, libc::F_SETLKW, libc::F_OFD_SETLK, libc::F_OFD_SETLKW];
-        if *name == "fcntl" && !locks.contains(&(arguments[1] as i32)) {
-            return None;
-        }
         let path = places.iter().find_map(|place| {
             let path = match *place {
                 Named(path) => absolute(pid, libc::AT_FDCWD, arguments[path]),
@@ -422,8 +467,11 @@ impl Registers {
 
 fn memory(pid: Pid, address: u64, length: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0; length];
-    // Less where the memory ends.
-    let read = File::open(format!("/proc/{pid}/mem")).and_then(|file| file.read_at(&mut bytes, address)).ok()?;
+    let base = usize::try_from(address).ok()?;
+    // A part is read whole or not at all: less is read where the memory ends with the page.
+    let first = length.min(PAGE - base % PAGE);
+    let parts = [(base, first), (base + first, length - first)].map(|(base, len)| RemoteIoVec { base, len });
+    let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut bytes)], &parts).ok()?;
     bytes.truncate(read);
     Some(bytes)
 }

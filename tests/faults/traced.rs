@@ -272,7 +272,7 @@ fn outcomes(policies: &Policies, trees: &[Tree], command: &[&str]) -> BTreeSet<(
         let output = policies.run(root.path(), command);
         (output.status.code().unwrap(), Tree::read(root.path()).timeless())
     };
-    trees.iter().map(outcome).collect()
+    trees.par_iter().map(outcome).collect()
 }
 
 // Strikes at every point; gives the states that the disk was left in, each once.
