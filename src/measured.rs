@@ -53,6 +53,9 @@ pub struct LoadMeasurement {
     pub bytes_read: u64,
     /// How long it took, seconds.
     pub seconds: f64,
+    /// Whether that is the time of a model: one with a transformer, of which nothing was left out and nearly all came from the disk.
+    #[serde(default)]
+    pub is_of_a_model: bool,
     /// Rate at which the disk gave them, bytes/s.
     pub bytes_per_second: u64,
     /// How many readers there were at once.
@@ -143,6 +146,7 @@ mod tests {
             bytes,
             bytes_read,
             seconds: 2.0,
+            is_of_a_model: true,
             bytes_per_second: bytes_read / 2,
             readers: 4,
             time: "2026-08-01T12:00:00Z".to_owned(),

@@ -89,13 +89,13 @@ impl Look {
         know(&mut facts, "files", names.collect());
         know(&mut facts, "sources", self.sources.files.into());
         know(&mut facts, "broken_sources", self.sources.broken_files().into());
-        know(&mut facts, "unread_sources", self.sources.unread().into());
+        know(&mut facts, "unread_sources", self.sources.unread.clone().into());
         if let Some(unwritable) = &self.tree.unwritable {
             know(&mut facts, "unwritable", unwritable.clone().into());
         }
         for (name, reason) in [
             ("start_time", "nobody has started the stack with `validate --start`"),
-            ("load_time", "no load from the disk is on record"),
+            ("load_time", "no load of a whole model from the disk is on record"),
             ("sample_time", "no driver answers"),
             ("video_time", "nobody has measured it"),
             ("video_vram", "nobody has measured it"),
@@ -106,8 +106,7 @@ impl Look {
             facts.know(format!("installation.{name}_time"), seconds, Origin::Measured);
             facts.know(format!("installation.{name}_date"), time, Origin::Measured);
         };
-        // What lay in the page cache says nothing of a load from the disk.
-        if let Some(load) = self.measured.load.as_ref().filter(|load| load.tells_the_rate()) {
+        if let Some(load) = self.measured.load.as_ref().filter(|load| load.is_of_a_model) {
             measured("load", load.seconds, &load.time);
         }
         if let Some(start) = &self.measured.start {

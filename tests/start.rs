@@ -72,6 +72,29 @@ fn a_command_that_ends_says_its_last_words_and_how() {
 }
 
 #[test]
+fn what_a_command_leaves_running_may_go_on_to_speak() {
+    let error = run("yes still here & sleep 0.2; exit 3", "Running on", LIMIT).unwrap_err();
+    assert_eq!(error.to_string(), "the command ended (exit status: 3) before it was ready");
+    assert_eq!(processes("yes still here"), 0);
+}
+
+#[test]
+fn the_last_words_are_the_last_also_where_an_address_is_asked() {
+    // It takes calls and never answers them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let command = "for i in $(seq 100); do echo $i; done; sleep 86398";
+    let error = run(command, &url, Duration::from_secs(1)).unwrap_err();
+    assert_eq!((error.said().len(), error.said().last().map(String::as_str)), (20, Some("100")), "{error}");
+}
+
+#[test]
+fn a_line_of_python_is_heard_when_it_is_printed() {
+    let command = "exec python3 -c 'import time; print(\"Running on local URL\"); time.sleep(86399)'";
+    run(command, "Running on", LIMIT).unwrap();
+}
+
+#[test]
 fn a_command_that_never_answers_is_stopped_also_when_it_will_not() {
     let command = "trap '' TERM; echo deaf; sleep 86392; sleep 86392";
     let error = run(command, "Running on", Duration::from_millis(1300)).unwrap_err();
@@ -125,7 +148,7 @@ fn only_what_the_command_started_is_stopped() {
 
 #[test]
 fn a_command_whose_watcher_is_killed_is_stopped_and_that_is_said() {
-    let error = run("kill -9 $PPID; sleep 86396", "Running on", LIMIT).unwrap_err();
+    let error = run("sleep 0.2; kill -9 $PPID; sleep 86396", "Running on", LIMIT).unwrap_err();
     assert_eq!(error.to_string(), "nothing would stop the command again: its watcher has ended");
     assert_eq!(processes("sleep 86396"), 0);
 }

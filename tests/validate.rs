@@ -256,6 +256,97 @@ fn parts_of_a_model_that_do_not_belong_together_are_named() {
 }
 
 #[test]
+fn a_part_without_a_config_is_no_part_that_agrees() {
+    let model = "app/models/Wan2.2-TI2V-5B-Diffusers";
+    for part in ["vae/config.json", "transformer/config.json", "scheduler/scheduler_config.json"] {
+        let project = Project::of_example("wan22-ui");
+        fs::remove_file(project.path(&format!("{model}/{part}"))).unwrap();
+        let report = configuration(&project, 3);
+        assert_eq!(result(&report, "parts-are-configured"), "fail", "{part}");
+        let agrees = results(&report).contains(&"latent-channels-agree: pass".to_owned());
+        assert_eq!(agrees, part.starts_with("scheduler"), "{part}");
+    }
+}
+
+#[test]
+fn sources_that_nobody_could_read_do_not_pass() {
+    let project = Project::of_example("wan22-ui");
+    let large = "# a comment of some length, so that the file is soon too large\n".repeat(80_000);
+    project.write("app/main.py", &large);
+    let asked = ["--facts", &repository(SEED), "--only", "syntax,components"];
+    let report = validate(&project, &asked, 3);
+    assert_eq!(result(&report, "entry-point-parses"), "fail");
+    assert_eq!(result(&report, "sources-are-read"), "fail");
+    for other in ["ui.py", "utils.py"] {
+        fs::remove_file(project.path(&format!("app/{other}"))).unwrap();
+    }
+    assert_eq!(result(&validate(&project, &asked, 3), "sources-are-there"), "fail");
+}
+
+#[test]
+fn the_config_of_another_program_is_no_model() {
+    let project = Project::of_example("wan22-ui");
+    let sound = configuration(&project, 0);
+    let large = format!("{{ \"x\": \"{}\" }}", "x".repeat(2 << 20));
+    for text in ["{ // a comment\n \"port\": 3000,\n}\n", large.as_str()] {
+        project.write("app/frontend/config.json", text);
+        let report = validate(&project, &["--facts", &repository(SEED), "--only", "configuration", "--fix"], 0);
+        assert_eq!((results(&report), &report["findings"]), (results(&sound), &sound["findings"]));
+        assert_eq!(project.read("app/frontend/config.json"), text);
+    }
+    // Beside weights, or where it names the class, it is one.
+    for (place, text) in [("app/wan/config.json", "{"), ("app/other/config.json", "{ \"_class_name\": \"WanModel\"")] {
+        let project = Project::of_example("wan22-ui");
+        project.write("app/wan/diffusion_pytorch_model.safetensors", "");
+        project.write(place, text);
+        assert_eq!(result(&configuration(&project, 3), "vendor-configuration"), "fail", "{place}");
+    }
+}
+
+#[test]
+fn what_is_no_utf8_is_replaced_as_a_whole_or_not_at_all() {
+    let project = Project::of_example("wan22-ui");
+    let path = project.path("app/config.json");
+    let text = project.read("app/config.json").replace("\"max_vram_usage_gb\": 12\n", "\"max_vram_usage_gb\": 12,\n");
+    let (before, after) = text.split_once("\"outputs\"").unwrap();
+    let bytes = [before.as_bytes(), b"\"Vid\xe9os\"", after.as_bytes()].concat();
+    fs::write(&path, &bytes).unwrap();
+    let asked = ["--facts", &repository(SEED), "--only", "configuration", "--fix", "--report", "report"];
+    validate(&project, &asked, 3);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert!(project.read("report/report.md").starts_with("# Validation: not ready"));
+}
+
+#[test]
+fn a_file_of_two_rules_is_put_right_for_one_after_the_other() {
+    let project = Project::of_example("wan22-ui");
+    let scheduler = "app/models/Wan2.2-TI2V-5B-Diffusers/scheduler/scheduler_config.json";
+    project.write(scheduler, "{ \"_class_name\": \"UniPCMultistepScheduler\", \"shift\": 5.0 }\n");
+    let rules = "validation:\n  rules:\n    - id: again\n      group: configuration\n      files: \"**/scheduler_config.json\"\n      schema: diffusers-unipc-multistep-scheduler\n      why: a test\n";
+    project.write("site/85-site.yaml", rules);
+    let asked = ["--facts", &repository(SEED), "--policies", "site", "--only", "configuration", "--fix"];
+    let fixed = validate(&project, &asked, 0);
+    assert_eq!(fixed["repairs"].as_array().unwrap().len(), 1, "{fixed}");
+    assert!(project.read(scheduler).contains("\"flow_shift\": 5.0"));
+}
+
+#[test]
+fn only_the_load_of_a_whole_model_is_held_against_its_goal() {
+    let project = Project::of_example("wan22-ui");
+    for (is_of_a_model, wanted) in [(true, "pass"), (false, "not-measured")] {
+        let load = json!({
+            "model": "models", "bytes": 20_u64 << 30, "bytes_read": 20_u64 << 30, "seconds": 20.0, "is_of_a_model": is_of_a_model,
+            "bytes_per_second": 1_u64 << 30, "readers": 4, "time": "2026-08-01T12:00:00Z",
+        });
+        let record = json!({ "schema": "wan22-policy/measured/v1", "load": load });
+        project.write("app/.wan22-policy/measured.json", &record.to_string());
+        let seed = repository(SEED);
+        let asked = [&["--facts", &seed, "--only", "models"], &weights()[..]].concat();
+        assert_eq!(result(&validate(&project, &asked, 0), "model-loads-in-time"), wanted);
+    }
+}
+
+#[test]
 fn a_broken_config_is_restored_from_the_default() {
     let project = Project::of_example("wan22-ui");
     project.write("app/config.json", "{ \"system\": { \"default_quantization\": \"bf16\", \"enable_offload\": tr");

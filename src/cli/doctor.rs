@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf, absolute};
 
 use clap::Args;
 use serde_json::Value;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::error::CliError;
 use super::inputs::Inputs;
@@ -277,8 +277,10 @@ impl Doctor {
         for (number, folder) in site.iter().chain(&self.policies.directories).enumerate() {
             let folder = whole(folder);
             let mut names = Vec::new();
-            let walk = WalkDir::new(&folder).max_depth(2).sort_by_file_name();
-            for entry in walk.into_iter().flatten().filter(|entry| entry.file_type().is_file()) {
+            // Links count in the folders of the system and of the user, also such as lead to no file and mask one.
+            let walk = WalkDir::new(&folder).max_depth(2).follow_links(number < site.len()).sort_by_file_name();
+            let is_listed = |entry: &DirEntry| !entry.file_type().is_dir() && !entry.file_type().is_symlink();
+            for entry in walk.into_iter().flatten().filter(is_listed) {
                 let name =
                     entry.path().strip_prefix(&folder).unwrap_or(entry.path()).to_string_lossy().replace('\\', "/");
                 if !name.ends_with(".yaml") && !name.ends_with(".yml") {
@@ -293,7 +295,7 @@ impl Doctor {
                         let what = format!("a policy file of `{folder}`, without secrets");
                         pack.put(shown, what, pack.redaction.text(&text));
                     }
-                    None => pack.lacks(format!("{shown}: too large, too many, or no text")),
+                    None => pack.lacks(format!("{shown}: too large, too many, or no file of text")),
                 }
             }
             folders.push(PolicyFolder { folder: folder.display().to_string(), files: names });
@@ -314,7 +316,8 @@ fn whole(path: &Path) -> PathBuf {
 }
 
 fn read(path: &Path) -> Option<String> {
-    let is_small = fs::metadata(path).ok()?.len() <= MOST_BYTES as u64;
+    let found = fs::metadata(path).ok()?;
+    let is_small = found.is_file() && found.len() <= MOST_BYTES as u64;
     is_small.then(|| fs::read_to_string(path).ok()).flatten()
 }
 

@@ -99,7 +99,7 @@ impl Load {
         let readers = self.readers.unwrap_or_else(|| readers_for(&places));
         let mut report = LoadReport::new(places.iter().map(|path| path.display().to_string()).collect(), readers);
         let mut found = Vec::new();
-        let set = match self.set(&places) {
+        let mut set = match self.set(&places) {
             Ok(set) => set,
             Err((found, result)) => return self.fail((report, found), None, result, screen),
         };
@@ -124,14 +124,16 @@ impl Load {
             Ok(loaded) => loaded,
             Err(error) => {
                 found.push(Finding::error("checkpoint-unread", error.to_string()));
+                set.lose(&error.path);
                 return self.fail((report, found), Some(&set), LoadResult::Failed, screen);
             }
         };
         report.loaded(&set, &loaded);
         found.extend(uncached(&loaded, self.at_most.is_some()));
         if !loaded.is_cancelled && loaded.read.is_some_and(|read| measured::tells_the_rate(loaded.done(), read)) {
-            report.meets_goal = (loaded.left_out() == 0).then_some(report.seconds < GOAL);
-            match self.record(&places, &loaded, readers) {
+            let is_of_a_model = set.is_a_model() && loaded.is_all_from_the_disk();
+            report.meets_goal = is_of_a_model.then_some(report.seconds < GOAL);
+            match self.record(&places, &loaded, readers, is_of_a_model) {
                 Ok(()) => report.recorded_in = installation.folder.map(|folder| folder.display().to_string()),
                 Err(error) => found.push(measured::unwritten(&error)),
             }
@@ -230,7 +232,13 @@ impl Load {
         Ok(facts)
     }
 
-    fn record(&self, places: &[PathBuf], loaded: &Loaded, readers: u16) -> Result<(), transaction::ApplyError> {
+    fn record(
+        &self,
+        places: &[PathBuf],
+        loaded: &Loaded,
+        readers: u16,
+        is_of_a_model: bool,
+    ) -> Result<(), transaction::ApplyError> {
         let root = Root::open(self.root.path())?;
         let shown: Vec<String> = places.iter().map(|path| below(&root, path)).collect();
         let measurement = LoadMeasurement {
@@ -238,6 +246,7 @@ impl Load {
             bytes: loaded.done(),
             bytes_read: loaded.read.unwrap_or(0),
             seconds: loaded.elapsed.as_secs_f64(),
+            is_of_a_model,
             bytes_per_second: loaded.rate().unwrap_or(0),
             readers,
             time: transaction::now(),

@@ -93,7 +93,12 @@ pub fn instead(
     question: &Question,
 ) -> Instead {
     let found = search(folders);
-    let whole: Vec<&Found> = found.iter().filter(|found| found.model.is_complete == Some(true)).collect();
+    let lost = asked.into_iter().flat_map(CheckpointSet::damaged_files);
+    let lost: BTreeSet<PathBuf> = lost.filter_map(|file| dunce::canonicalize(file).ok()).collect();
+    let is_whole = |found: &&Found| {
+        found.model.is_complete == Some(true) && found.model.shards.iter().all(|shard| !lost.contains(shard))
+    };
+    let whole: Vec<&Found> = found.iter().filter(is_whole).collect();
     let parts = asked.map(|set| &set.parts[..]).unwrap_or_default();
     let damaged = |component: &str| {
         let models = parts.iter().filter_map(|part| part.model.as_ref());

@@ -67,6 +67,24 @@ impl CheckpointSet {
         arrange(&mut self.parts);
     }
 
+    /// Says that a file of it could not be read after all.
+    pub fn lose(&mut self, file: &Path) {
+        let parts = self.parts.iter_mut().filter(|part| part.files.iter().any(|wanted| wanted.path == file));
+        parts.filter_map(|part| part.model.as_mut()).for_each(|model| model.is_complete = Some(false));
+    }
+
+    /// The files of its damaged parts.
+    pub fn damaged_files(&self) -> impl Iterator<Item = &Path> {
+        let is_damaged = |model: &Model| model.is_complete == Some(false);
+        let parts = self.parts.iter().filter(move |part| part.model.as_ref().is_some_and(is_damaged));
+        parts.flat_map(|part| part.files.iter().map(|file| &*file.path))
+    }
+
+    /// Whether it has a transformer.
+    pub fn is_a_model(&self) -> bool {
+        self.parts.iter().filter_map(|part| part.model.as_ref()).any(|model| model.part.component == "dit")
+    }
+
     /// Every file, in the order in which a run needs them.
     pub fn files(&self) -> Vec<Wanted> {
         self.parts.iter().flat_map(|part| part.files.iter().cloned()).collect()

@@ -67,10 +67,10 @@ impl Rule {
 }
 
 impl FilesTest {
-    /// Whether a file that says this is meant; one that cannot be read is.
+    /// Whether a file that says this is meant.
     pub fn is_about(&self, value: &Value) -> bool {
         let holds = |(key, texts): &(String, Vec<String>)| texts.iter().any(|text| value[key] == *text.as_str());
-        value.is_null() || self.holding.iter().all(holds) && self.lacking.iter().all(|key| value.get(key).is_none())
+        self.holding.iter().all(holds) && self.lacking.iter().all(|key| value.get(key).is_none())
     }
 }
 

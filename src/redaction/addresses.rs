@@ -9,6 +9,8 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     for range in runs(text, |byte| byte.is_ascii_digit() || byte == b'.') {
         let range = trimmed(text, range, &['.']);
         let is_version = ["==", ">=", "<=", "~="].iter().any(|sign| text[..range.start].ends_with(sign));
+        // The kernel of WSL, 5.15.167.4-microsoft-standard-WSL2.
+        let is_version = is_version || text[range.end..].starts_with("-microsoft");
         if is_of_one_machine(&text[range.clone()]) && !is_version {
             found.push(range);
         }

@@ -83,7 +83,8 @@ impl Reader<'_> {
     // `[credentials]` on a line of its own: all to the next section.
     fn section(&self, key: &Range<usize>) -> Option<Range<usize>> {
         let end = self.line_end(key.end);
-        let line = self.text[self.line_start(key.start)..end].trim();
+        let line = &self.text[self.line_start(key.start)..end];
+        let line = line.split(['#', ';']).next().unwrap_or_default().trim();
         let name = line.trim_start_matches('[').trim_end_matches(']');
         let is_section = line.starts_with('[') && line.ends_with(']') && !name.contains(['[', ']', ',', '{']);
         let next = self.text[end..].find("\n[").map_or(self.bytes.len(), |next| end + next);
@@ -221,16 +222,32 @@ impl Reader<'_> {
         }
         let number =
             self.bytes[start..].iter().take_while(|byte| byte.is_ascii_digit() || b".+-eE".contains(byte)).count();
-        if number > 0 && self.bytes.get(self.skip(start + number, b" \t")).is_some_and(|byte| b",}]".contains(byte)) {
+        if number > 0 && self.ends_an_entry(self.skip(start + number, b" \t")) {
             return start..start + number;
         }
         match self.bytes.get(start) {
-            Some(b'[' | b'{' | b'(') => start..self.bracketed(start),
+            Some(b'[' | b'{' | b'(') => {
+                let end = self.bracketed(start);
+                let is_end = self.bytes.get(end).is_none_or(|byte| b" \t\r\n,;)]}#\"'`\\".contains(byte));
+                start..if is_end { end } else { self.line_end(end) }
+            }
             Some(b'$') if matches!(self.bytes.get(start + 1), Some(b'(' | b'{')) => {
                 start..self.line_end(self.bracketed(start + 1))
             }
             _ if sign == Sign::Space || !self.begins_line(key) && sign == Sign::Equals => start..self.bare(key, start),
             _ => self.block(key, start),
+        }
+    }
+
+    // Whether brackets or a comma end an entry here, and no word goes on behind them.
+    fn ends_an_entry(&self, at: usize) -> bool {
+        let closed = self.skip(at, b"}])");
+        match self.bytes.get(closed) {
+            Some(b',' | b';') => {
+                let next = self.bytes.get(closed + 1);
+                next.is_none_or(|byte| byte.is_ascii_whitespace() || b"\"'`{[\\".contains(byte))
+            }
+            next => closed > at && next.is_none_or(|byte| byte.is_ascii_whitespace() || b"\"'`\\".contains(byte)),
         }
     }
 

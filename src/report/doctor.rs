@@ -125,7 +125,7 @@ pub struct FailedRun {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogRecord {
-    /// Its folder; absent when it is switched off.
+    /// Its folder; absent when it is switched off, or nobody says where the user's files lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
     /// Why nothing can be written there; absent when it can.

@@ -53,7 +53,7 @@ pub struct LoadReport {
     pub readers: u16,
     /// In what time a model is to be loaded, seconds.
     pub goal_seconds: f64,
-    /// Whether it was loaded in that time; absent where not all of it was, or too little of it came from the disk to tell.
+    /// Whether it was loaded in that time; absent where it is no whole model, or not nearly all of it came from the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meets_goal: Option<bool>,
     /// The installation whose `measured.json` now holds this; absent where it was not recorded.

@@ -122,9 +122,4 @@ impl Looked {
         }
         (config.text(), mended)
     }
-
-    /// The values of the file; null where it cannot be read.
-    pub fn value(&self) -> &Value {
-        self.config.as_ref().map_or(&Value::Null, Config::value)
-    }
 }

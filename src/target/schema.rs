@@ -258,7 +258,9 @@ impl Held<'_> {
             }
             path.push(name.clone());
             match known.get(name) {
-                Some(rule) if rule["deprecated"] == true => problems.push(self.deprecated(path, entries, rule)),
+                Some(rule) if rule["deprecated"] == true => {
+                    problems.push(self.deprecated(path, value, (entries, known)))
+                }
                 Some(rule) => self.keys(value, rule, path, problems),
                 // A schema that is closed has said so already.
                 None if rule["additionalProperties"] != false => problems.extend(self.slip(path, entries, known)),
@@ -268,7 +270,14 @@ impl Held<'_> {
         }
     }
 
-    fn deprecated(&self, path: &[String], section: &Map<String, Value>, rule: &Value) -> Problem {
+    // `section` is the one that the key stands in, and what its schema knows.
+    fn deprecated(
+        &self,
+        path: &[String],
+        value: &Value,
+        (section, known): (&Map<String, Value>, &Map<String, Value>),
+    ) -> Problem {
+        let rule = path.last().and_then(|name| known.get(name)).unwrap_or(&Value::Null);
         let text = rule["description"].as_str().unwrap_or("Nothing reads it any more. Remove it.");
         let (why, help) = text.split_once(". ").unwrap_or((text, "Remove it."));
         // What may not stand there at all ends the load.
@@ -279,7 +288,11 @@ impl Held<'_> {
             None => Some(Edit::Remove(path.to_vec())),
             // Which of two values is meant nobody can tell.
             Some(other) if section.contains_key(other) => None,
-            Some(other) => Some(Edit::Rename(path.to_vec(), other.to_owned())),
+            // Under a name that nothing reads a value does no harm that it would do under the one which is read.
+            Some(other) => known
+                .get(other)
+                .and_then(|rule| instead(value, rule))
+                .map(|_| Edit::Rename(path.to_vec(), other.to_owned())),
         };
         Problem { finding: finding.help(help.trim_end_matches('.')), edit }
     }
@@ -428,11 +441,18 @@ mod tests {
 
     #[test]
     fn a_former_name_is_replaced_and_the_value_stays_as_it_is_written() {
-        for (value, more) in [("NaN", ""), ("1e400", ""), ("\"\\ud800\"", ""), ("5.00", ", \"x\": [1,2]"), ("1e2", "")]
-        {
-            let text = format!("{{ \"_class_name\": \"UniPCMultistepScheduler\", \"shift\": {value}{more} }}");
+        let written = |value: &str| format!("{{ \"_class_name\": \"UniPCMultistepScheduler\", \"shift\": {value} }}");
+        for value in ["5.00", "5.00, \"x\": [1,2]", "1e2"] {
+            let text = written(value);
             let renamed = text.replace("\"shift\"", "\"flow_shift\"");
             assert_eq!(looked_at("diffusers-unipc-multistep-scheduler", &text).1, renamed);
+        }
+        // What the new name does not allow would do harm there.
+        for value in ["null", "\"auto\"", "0", "NaN", "\"\\ud800\""] {
+            let text = written(value);
+            let (said, mended) = looked_at("diffusers-unipc-multistep-scheduler", &text);
+            assert!(said[0].starts_with("`shift` is deprecated: "), "{said:?}");
+            assert_eq!(mended, text);
         }
         let twice = r#"{ "_class_name": "UniPCMultistepScheduler", "shift": 1, "shift": 2.0, "solver_order": 2 }"#;
         let (_, mended) = looked_at("diffusers-unipc-multistep-scheduler", twice);

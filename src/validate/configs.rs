@@ -11,6 +11,7 @@ use super::Repair;
 use super::tree::{Entry, Tree};
 use crate::apply::{self, ApplyError, FileChange, Root};
 use crate::diag::{Finding, Severity};
+use crate::facts::probe::checkpoints::find::Kind;
 use crate::policy::Validation;
 use crate::policy::rule::{FilesTest, Test};
 use crate::target::Target;
@@ -93,9 +94,12 @@ impl Configs {
                 (_, None) => message.clone(),
             })
         };
-        // What cannot be decoded would not come out as it was.
+        // What cannot be decoded would not come out as it was, unless all of it is replaced.
         let is_text = before.as_deref().is_none_or(|bytes| std::str::from_utf8(bytes).is_ok());
-        if !mended.is_empty() && (is_text || looked.config.is_none()) {
+        let is_restored = looked.problems.iter().any(|problem| matches!(problem.edit, Some(Edit::Restore)));
+        // Of a file that several rules are about the first puts it right; what is left is for the next run.
+        let is_first = self.repairs.iter().all(|repair| repair.change.file != file);
+        if !mended.is_empty() && (is_text || is_restored) && is_first {
             let change = FileChange { file: file.to_owned(), before, after: after.into_bytes() };
             self.repairs.push(Repair { change, says: mended.iter().filter_map(says).collect() });
         }
@@ -115,16 +119,25 @@ impl Configs {
         for Entry { name: file, path } in tree.all_files().filter(|file| test.pattern.is_match(&file.name)) {
             let bytes = match read(path) {
                 Ok(bytes) => bytes,
+                Err(_) if !may_be_meant(test, tree, file, "") => continue,
                 Err(error) => {
-                    self.findings.push(Finding::warning("config-unread", format!("`{file}` cannot be read: {error}")));
+                    let message = format!("`{file}` cannot be read: {error}");
+                    if self.findings.iter().all(|finding| finding.message != message) {
+                        self.findings.push(Finding::warning("config-unread", message));
+                    }
                     matched.files.push(file.clone());
                     matched.broken.push(file.clone());
                     continue;
                 }
             };
-            let looked = look_at_json(&String::from_utf8_lossy(&bytes), &test.schema, file);
-            // What nobody can read is said once, for the first rule that may be about it.
-            if !test.is_about(looked.value()) || looked.config.is_none() && self.is_said(file) {
+            let text = String::from_utf8_lossy(&bytes);
+            let looked = look_at_json(&text, &test.schema, file);
+            let is_about = match &looked.config {
+                Some(config) => test.is_about(config.value()),
+                // What nobody can read is said once, for the first rule that may be about it.
+                None => may_be_meant(test, tree, file, &text) && !self.is_said(file),
+            };
+            if !is_about {
                 continue;
             }
             matched.files.push(file.clone());
@@ -136,6 +149,16 @@ impl Configs {
         self.repairs.retain(|repair| is_own(&repair.change.file));
         matched
     }
+}
+
+// Whether a rule may be about a file that nobody can read. Every program has a `config.json`: that of a model lies beside
+// weights, or names what the rule is about.
+fn may_be_meant(test: &FilesTest, tree: &Tree, file: &str, text: &str) -> bool {
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    let is_beside = |other: &Entry| other.name.rsplit_once('/').unwrap_or(("", &other.name)).0 == folder;
+    let has_weights = || tree.all_files().any(|other| Kind::of(&other.name).is_some() && is_beside(other));
+    let is_named = || test.holding.iter().flat_map(|(_, values)| values).any(|value| text.contains(value.as_str()));
+    name != "config.json" || is_named() || has_weights()
 }
 
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -66,6 +66,12 @@ impl Pipeline<'_> {
         names.iter().find_map(|name| object(&self.place.join(part).join(name)))
     }
 
+    // Whether a part is there without the config that one of its class is built from.
+    fn is_unconfigured(&self, part: &str, class: &str) -> bool {
+        let has_another = ["Tokenizer", "Processor", "FeatureExtractor"].iter().any(|kind| class.contains(kind));
+        self.is_there(part) && !has_another && self.config(part).is_none()
+    }
+
     // Whether the config of a part says that it is of another class.
     fn is_another(&self, part: &str, class: &str) -> bool {
         let Some(config) = self.config(part) else { return false };
@@ -88,7 +94,9 @@ fn record(facts: &mut Facts, place: usize, pipeline: &Pipeline<'_>) {
     let named = |is_meant: &dyn Fn(&str, &str) -> bool| -> Value {
         pipeline.parts().filter(|(part, class)| is_meant(part, class)).map(|(part, _)| Value::from(part)).collect()
     };
+    know("parts", named(&|_, _| true));
     know("missing", named(&|part, _| !pipeline.is_there(part)));
+    know("unconfigured", named(&|part, class| pipeline.is_unconfigured(part, class)));
     know("mistaken", named(&|part, class| pipeline.is_another(part, class)));
     let expands = pipeline.index.get("expand_timesteps").and_then(Value::as_bool).unwrap_or(false);
     know("expands_timesteps", expands.into());

@@ -22,7 +22,7 @@ const LARGE: u64 = 256 << 10;
 const MAX_THREADS: usize = 8;
 
 // The first error of a file, if any, and its repair, or what to do in its place; or why it was not read.
-type Checked = Result<Option<(Finding, Result<Repaired, Left>)>, Finding>;
+type Checked = Result<Option<(Finding, Result<Repaired, Left>)>, String>;
 
 /// What became of the sources.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,8 @@ pub struct Sources {
     pub files: usize,
     /// The first error of each broken file, and the files that could not be read, by name.
     pub findings: Vec<Finding>,
+    /// Names of the files that could not be read, and of folders that could not be listed.
+    pub unread: Vec<String>,
     /// The broken files that can be repaired, by name.
     pub repairs: Vec<Repaired>,
     /// The other broken files, by name.
@@ -59,12 +61,12 @@ pub struct Repaired {
 
 /// Reads every `.py` file of an installation, as the Python of a version would; `None` is the newest that is known.
 pub fn check(tree: &Tree, version: Option<(u8, u8)>) -> Sources {
-    let unlisted = tree.unread.iter().map(|(name, why)| unread(name, why));
-    let mut sources = Sources { findings: unlisted.collect(), ..Sources::default() };
+    let mut sources = Sources::default();
+    tree.unread.iter().for_each(|(name, why)| sources.leave(name, why));
     let files: Vec<&Entry> = tree.files().filter(|file| is_python(&file.path)).collect();
     let check = |Entry { name, path }: &Entry| -> Checked {
-        let bytes = read(path).map_err(|error| unread(name, &error))?;
-        let checked = python::check(&bytes, version).map_err(|why| unread(name, &why))?;
+        let bytes = read(path).map_err(|error| error.to_string())?;
+        let checked = python::check(&bytes, version).map_err(|why| why.to_string())?;
         Ok(checked.error.map(|error| {
             // A name that is not Unicode is shown with other characters, so nobody could find the file by it.
             let repair = path.to_str().and_then(|_| repair(&bytes, version));
@@ -86,10 +88,10 @@ pub fn check(tree: &Tree, version: Option<(u8, u8)>) -> Sources {
                 files.par_iter().map(|file| (!is_large(file)).then(|| check(file))).collect();
             files.iter().zip(small).map(|(file, checked)| checked.unwrap_or_else(|| check(file))).collect()
         }),
-        Err(error) => vec![Err(unread(".", &error))],
+        Err(error) => vec![Err(error.to_string()); files.len()],
     };
     sources.files = checked.iter().filter(|checked| checked.is_ok()).count();
-    for checked in checked {
+    for (file, checked) in files.iter().zip(checked) {
         match checked {
             Ok(None) => {}
             Ok(Some((finding, became))) => {
@@ -99,22 +101,22 @@ pub fn check(tree: &Tree, version: Option<(u8, u8)>) -> Sources {
                     Err(left) => sources.left.push(left),
                 }
             }
-            Err(finding) => sources.findings.push(finding),
+            Err(why) => sources.leave(&file.name, &why),
         }
     }
     sources
 }
 
 impl Sources {
+    fn leave(&mut self, name: &str, why: &str) {
+        self.unread.push(name.to_owned());
+        self.findings.push(Finding::warning("python-unread", format!("`{name}` cannot be read: {why}")));
+    }
+
     /// The files that Python cannot read.
     pub fn broken_files(&self) -> Vec<String> {
         let broken = self.findings.iter().filter(|finding| finding.severity == Severity::Error);
         broken.filter_map(|finding| Some(finding.labels.first()?.span.source.name.clone())).collect()
-    }
-
-    /// How many could not be looked into.
-    pub fn unread(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.severity < Severity::Error).count()
     }
 }
 
@@ -129,10 +131,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it is larger than {} MiB", MAX_FILE >> 20)));
     }
     Ok(bytes)
-}
-
-fn unread(name: &str, why: &impl ToString) -> Finding {
-    Finding::warning("python-unread", format!("`{name}` cannot be read: {}", why.to_string()))
 }
 
 fn broken(name: &str, text: String, error: SyntaxError, repair: Option<&Repair>) -> Finding {

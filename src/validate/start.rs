@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,9 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long it must live on after it has said that it is ready.
 const ALIVE: Duration = Duration::from_millis(300);
+
+/// How long its last words are waited for when it has ended: what it leaves running may go on to speak.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// What it has to end after it was asked to, before it is killed: a UI saves its state.
 #[cfg(unix)]
@@ -142,47 +145,47 @@ pub fn start(
     {
         return Err(StartError::Answers(url.clone()));
     }
-    let (sender, lines) = channel();
     let mut running = Running::start(program, command, folder)?;
     // The watcher has said that the command runs; its own start is none of the stack's.
     let began = Instant::now();
-    let (out, err) = (running.watcher.stdout.take(), running.watcher.stderr.take());
-    out.into_iter().for_each(|out| read_lines(out, sender.clone()));
-    err.into_iter().for_each(|err| read_lines(err, sender.clone()));
-    drop(sender);
-    let mut said = VecDeque::new();
+    let output = Arc::new(Output::until(match ready {
+        Ready::Text(text) => Some(text.clone()),
+        Ready::Url(_) => None,
+    }));
+    running.watcher.stdout.take().into_iter().for_each(|out| output.follow(out));
+    running.watcher.stderr.take().into_iter().for_each(|err| output.follow(err));
     let mut last = None;
     loop {
-        let line = next_line(&lines, &mut said);
-        let is_ready = match (ready, line) {
-            (Ready::Text(text), Some(line)) => line.contains(text),
-            (Ready::Text(_), None) => false,
-            (Ready::Url(url), _) => {
+        let is_ready_at = match ready {
+            Ready::Text(_) => output.seen.get().copied(),
+            Ready::Url(url) => {
                 last = ask(url).err().map(|what| (url.clone(), what));
-                last.is_none()
+                last.is_none().then(Instant::now)
             }
         };
-        if is_ready {
-            let took = began.elapsed();
+        if let Some(moment) = is_ready_at {
             // Whoever says so with its last words is not ready.
             if matches!(ready, Ready::Text(_)) {
                 thread::sleep(ALIVE);
             }
             if running.ended()?.is_none() {
-                return Ok(took);
+                return Ok(moment.duration_since(began));
             }
         }
         if let Some(status) = running.ended()? {
-            // Its last words may still be under way.
-            while next_line(&lines, &mut said).is_some() {}
-            return Err(StartError::Ended { status, said: said.into() });
+            let until = Instant::now() + LAST_WORDS;
+            while Arc::strong_count(&output) > 1 && Instant::now() < until {
+                thread::sleep(LOOK);
+            }
+            return Err(StartError::Ended { status, said: output.said() });
         }
         if cancel.load(Ordering::Relaxed) {
             return Err(StartError::Cancelled);
         }
         if began.elapsed() > limit {
-            return Err(StartError::Late { limit, last, said: said.into() });
+            return Err(StartError::Late { limit, last, said: output.said() });
         }
+        thread::sleep(LOOK);
     }
 }
 
@@ -194,53 +197,63 @@ pub(crate) fn answer(arguments: &[OsString]) -> Option<io::Result<()>> {
     }
 }
 
-// The program as the process that runs the command in the folder.
+// The program as the process that runs the command in the folder. Python would keep what it prints into a pipe to itself.
 fn watcher(program: &Path, command: &str, folder: &Path) -> Command {
     let mut watcher = Command::new(program);
-    watcher.args([ARGUMENT, command]).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    watcher.args([ARGUMENT, command]).current_dir(folder).env("PYTHONUNBUFFERED", "1");
+    watcher.stdout(Stdio::piped()).stderr(Stdio::piped());
     watcher
 }
 
-fn read_lines(stream: impl Read + Send + 'static, lines: Sender<String>) {
-    thread::spawn(move || {
-        let mut stream = BufReader::new(stream);
-        loop {
-            let mut line = Vec::new();
-            match stream.by_ref().take(LINE).read_until(b'\n', &mut line) {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {
-                    if lines.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-    });
+// What a command prints.
+struct Output {
+    // The text that is waited for.
+    text: Option<String>,
+    // When it was first seen.
+    seen: OnceLock<Instant>,
+    // The last lines.
+    said: Mutex<VecDeque<String>>,
 }
 
-// The next line within a look's time; the last ones are kept.
-fn next_line(lines: &Receiver<String>, said: &mut VecDeque<String>) -> Option<String> {
-    match lines.recv_timeout(LOOK) {
-        Ok(line) => {
-            if said.len() == KEPT {
-                said.pop_front();
+impl Output {
+    fn until(text: Option<String>) -> Self {
+        Self { text, seen: OnceLock::new(), said: Mutex::default() }
+    }
+
+    // Reads one of its streams as fast as it comes, until it is closed.
+    fn follow(self: &Arc<Self>, stream: impl Read + Send + 'static) {
+        let output = Arc::clone(self);
+        thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while stream.by_ref().take(LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                output.add(String::from_utf8_lossy(&line).trim_end().to_owned());
+                line.clear();
             }
-            said.push_back(line.clone());
-            Some(line)
+        });
+    }
+
+    fn add(&self, line: String) {
+        if self.text.as_ref().is_some_and(|text| line.contains(text)) {
+            self.seen.get_or_init(Instant::now);
         }
-        Err(RecvTimeoutError::Disconnected) => {
-            // Nothing more comes, and the process may go on without a word.
-            thread::sleep(LOOK);
-            None
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() == KEPT {
+            said.pop_front();
         }
-        Err(RecvTimeoutError::Timeout) => None,
+        said.push_back(line);
+    }
+
+    fn said(&self) -> Vec<String> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
 // Whether it answers; if not, what the try gave instead.
 fn ask(url: &str) -> Result<(), String> {
-    let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).build();
-    match ureq::Agent::from(agent).get(url).call() {
+    // A proxy knows nothing of this machine's own addresses.
+    let agent = ureq::Agent::config_builder().timeout_global(Some(ANSWER)).http_status_as_error(false).proxy(None);
+    match ureq::Agent::from(agent.build()).get(url).call() {
         Ok(answer) if answer.status().as_u16() < 500 => Ok(()),
         Ok(answer) => Err(format!("it answered {}", answer.status().as_u16())),
         Err(ureq::Error::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {

@@ -13,10 +13,11 @@ use crate::report::doctor::{FailedRun, LogRecord, RunningRecord};
 /// Runs that failed, of which the summary tells.
 const MOST_RUNS: usize = 10;
 
-/// The last runs that failed, the newest first. This one is none of them.
+/// The last runs that failed, the newest first. This one, which has not ended, is none of them.
 pub fn failed(folder: &Path) -> Vec<FailedRun> {
     let own = Some(u64::from(std::process::id()));
-    let failed = log::runs(folder).into_iter().filter(|run| run.exit != Some(0) && run.pid != own);
+    let failed =
+        log::runs(folder).into_iter().filter(|run| run.exit != Some(0) && (run.exit.is_some() || run.pid != own));
     let record = |run: log::PastRun| FailedRun {
         time: run.time,
         arguments: run.arguments,

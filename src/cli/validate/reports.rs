@@ -29,7 +29,8 @@ impl Validate {
         validation: &'a ValidateReport,
     ) -> Result<Dossier<'a>, CliError> {
         let installation = Installation::find(self.root.path(), self.target.as_deref(), &answer.set)?;
-        let edits = installation.as_ref().map(|found| found.edits(answer)).transpose()?.unwrap_or_default();
+        // A file that cannot be read gets no planned values, and is a finding of the look.
+        let edits = installation.as_ref().and_then(|found| found.edits(answer).ok()).unwrap_or_default();
         let targets = installation.map(|found| found.records(&edits)).unwrap_or_default();
         let question = answer.question();
         let stack = answer.set.stacks.iter().find(|stack| stack.id == STACK);

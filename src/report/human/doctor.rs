@@ -38,7 +38,7 @@ pub fn render(report: &DoctorReport, paint: Paint) -> String {
         Some(folder) => {
             format!("{folder}: {}, {} KiB", count(report.log.files.len(), "file"), report.log.bytes.div_ceil(1024))
         }
-        None => "off".to_owned(),
+        None => "none: switched off, or nobody says where the files of this user lie".to_owned(),
     };
     let unwritten = report.log.unwritten.as_ref().map(|why| {
         let cannot = paint.red("nothing can be written there");

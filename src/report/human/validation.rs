@@ -67,9 +67,8 @@ pub fn figure(figure: &FigureRecord) -> String {
     let value = figure.value.map(|value| rounded(value, figure.unit));
     let (measured, predicted) = match figure.origin {
         FigureOrigin::Measured => (value, None),
-        FigureOrigin::Predicted | FigureOrigin::Published => {
-            (None, value.map(|value| format!("predicted by the model: {value}")))
-        }
+        FigureOrigin::Predicted => (None, value.map(|value| format!("predicted by the model: {value}"))),
+        FigureOrigin::Published => (None, value.map(|value| format!("published for this card: {value}"))),
         FigureOrigin::NotMeasured => (None, None),
     };
     let wanted = (!wanted.is_empty()).then(|| format!("wanted: {wanted}"));
@@ -98,7 +97,6 @@ pub fn rounded(value: f64, unit: Option<Unit>) -> String {
 pub fn verdict(report: &ValidateReport, paint: Paint) -> String {
     let verdict = &report.verdict;
     let rules = verdict.rules;
-    let total = rules.passed + rules.failed + rules.not_measured;
     let percent = |score: f64| format!("{} %", (score * 100.0).round());
     let word = if verdict.ready { paint.green("ready") } else { paint.red("not ready") };
     let others = [(rules.failed, "fail"), (rules.not_measured, "not measured")];
@@ -106,10 +104,10 @@ pub fn verdict(report: &ValidateReport, paint: Paint) -> String {
         others.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
     let others = if others.is_empty() { String::new() } else { format!(", {}", others.join(", ")) };
     let critical = verdict.critical_rules;
-    let critical = match critical.passed + critical.failed + critical.not_measured {
+    let critical = match critical.total() {
         0 => "none of them is critical".to_owned(),
         _ => format!("of the critical ones {}", percent(verdict.critical_score)),
     };
-    let (passed, total, score) = (rules.passed, count(total, "rule"), percent(verdict.score));
+    let (passed, total, score) = (rules.passed, count(rules.total(), "rule"), percent(verdict.score));
     format!("{word}: {passed} of {total} pass{others}; score {score}, {critical}\n")
 }

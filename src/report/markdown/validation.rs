@@ -8,7 +8,7 @@ use crate::report::human::validation::{bounds, rounded, verdict};
 use crate::report::json::{SettingRecord, TargetRecord};
 use crate::report::optimization::{Prediction, predictions};
 use crate::report::paint::Paint;
-use crate::report::validation::{FigureRecord, RuleRecord, RuleResult, ValidateReport};
+use crate::report::validation::{FigureRecord, LeftRecord, RuleRecord, RuleResult, ValidateReport};
 use crate::target::Change;
 
 /// The page.
@@ -20,6 +20,7 @@ pub fn text(dossier: &Dossier<'_>) -> String {
         groups(validation),
         findings(validation),
         repairs(validation),
+        left(validation),
         changes(dossier),
         figures(dossier),
         formulas(validation),
@@ -112,6 +113,17 @@ fn repairs(validation: &ValidateReport) -> String {
         text += &format!("\n### {}\n\n{says}\n{}", cell(&repair.file), fenced(&repair.diff, "diff"));
     }
     text
+}
+
+fn left(validation: &ValidateReport) -> String {
+    if validation.left.is_empty() {
+        return String::new();
+    }
+    let one = |LeftRecord { file, steps }: &LeftRecord| {
+        let steps = steps.iter().enumerate().map(|(i, step)| format!("{}. {}\n", i + 1, cell(step)));
+        format!("\n### {}\n\n{}", cell(file), steps.collect::<String>())
+    };
+    format!("## What is left to you\n{}", validation.left.iter().map(one).collect::<String>())
 }
 
 fn changes(dossier: &Dossier<'_>) -> String {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::text::{place, prose};
 use crate::diag::{FindingRecord, Severity};
 use crate::report::human::count;
-use crate::report::validation::{RepairRecord, ValidateReport};
+use crate::report::validation::{LeftRecord, RepairRecord, ValidateReport};
 
 /// Most findings that the page shows; more only make it long.
 const MOST: usize = 200;
@@ -47,12 +47,18 @@ fn finding(finding: &FindingRecord) -> Markup {
     }
 }
 
-/// The files that were put right or can be, with what changes.
+/// The files that were put right or can be, with what changes, and what to do about the sources that cannot.
 pub fn repairs(report: &ValidateReport) -> Markup {
     let mut left = MOST_LINES;
     html! {
-        @if report.repairs.is_empty() { p { "None were asked for, or nothing can be put right: " code { "validate --fix --dry-run" } " shows those that can." } }
+        @if report.repairs.is_empty() { p { "There is nothing that can be put right by itself." } }
         @for repair in &report.repairs { (self::repair(repair, &mut left)) }
+        @for LeftRecord { file, steps } in &report.left {
+            div.group {
+                h3 { code { (file) } " " span.tag { "left to you" } }
+                ol { @for step in steps { li { (prose(step)) } } }
+            }
+        }
     }
 }
 

@@ -63,7 +63,10 @@ pub fn verdict(dossier: &Dossier<'_>) -> Markup {
 
 // `22 of 28 rules pass, 1 fails, and 5 were not measured.`
 fn in_words(rules: CountsRecord) -> String {
-    let total = total(rules);
+    let total = rules.total();
+    if total == 0 {
+        return "No rule was asked.".to_owned();
+    }
     let fail = match rules.failed {
         0 => "none fails".to_owned(),
         1 => "1 fails".to_owned(),
@@ -78,12 +81,8 @@ fn in_words(rules: CountsRecord) -> String {
     format!("{} of {} {pass}, {fail}, and {measured}.", rules.passed, count(total, "rule"))
 }
 
-fn total(rules: CountsRecord) -> usize {
-    rules.passed + rules.failed + rules.not_measured
-}
-
 fn score(name: &str, score: f64, rules: CountsRecord, one: &str) -> Markup {
-    let all = total(rules).max(1);
+    let all = rules.total().max(1);
     let parts = [(rules.passed, "pass"), (rules.failed, "fail"), (rules.not_measured, "not-measured")];
     let ends: Vec<usize> = parts
         .iter()
@@ -100,22 +99,24 @@ fn score(name: &str, score: f64, rules: CountsRecord, one: &str) -> Markup {
     html! {
         div.score {
             p.name { (name) }
-            p.number { (format!("{} %", (score * 100.0).round())) }
+            p.number { @if rules.total() > 0 { (format!("{} %", (score * 100.0).round())) } @else { "–" } }
             svg.share viewBox=(format!("0 0 {WIDTH} 8")) preserveAspectRatio="none" aria-hidden="true" {
                 @for ((_, class), (start, end)) in parts.iter().zip(std::iter::once(&0).chain(&ends).zip(&ends)) {
                     rect class=(class) x=(start) width=(end - start) height="8" {}
                 }
             }
-            p.counts { (count(total(rules), one)) ": " (says.join(", ")) }
+            p.counts {
+                @if rules.total() > 0 { (count(rules.total(), one)) ": " (says.join(", ")) } @else { "no " (one) " was asked" }
+            }
         }
     }
 }
 
 /// What fails, the critical rules first, and then what was not measured, each with what to do about it.
 pub fn next(report: &ValidateReport) -> Markup {
-    let rules = || report.groups.iter().flat_map(|group| &group.rules);
     let of = |result: RuleResult| {
-        let mut found: Vec<&RuleRecord> = rules().filter(|rule| rule.result == result).collect();
+        let all = report.rules().map(|(_, rule)| rule);
+        let mut found: Vec<&RuleRecord> = all.filter(|rule| rule.result == result).collect();
         found.sort_by_key(|rule| !rule.critical);
         found
     };
@@ -123,7 +124,7 @@ pub fn next(report: &ValidateReport) -> Markup {
     let errors = report.findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     html! {
         @if failed.is_empty() && unmeasured.is_empty() && errors == 0 {
-            p { "Nothing: every rule passes." }
+            p { @if report.verdict.rules.total() > 0 { "Nothing: every rule passes." } @else { "No rule was asked." } }
         }
         @if !failed.is_empty() || errors > 0 {
             h3 { "Put right" }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 #[cfg(target_os = "linux")]
 use rustix::process::kill_process;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, wait};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, wait};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 #[cfg(target_os = "linux")]
@@ -29,6 +29,9 @@ use super::{LOOK, STOP, StartError, watcher};
 
 /// How long the watcher may take to begin, on a machine that is busy.
 const BEGINNING: Duration = Duration::from_secs(10);
+
+/// How long what was killed is waited for: its parent may never ask how it has ended, and then it stays in its group.
+const DYING: Duration = Duration::from_millis(500);
 
 /// A command and all that it started, which end with this.
 pub(super) struct Running {
@@ -79,6 +82,10 @@ impl Drop for Running {
         if !is_done {
             // Somebody has killed the watcher. What is still in the group of the command can be found without it.
             let _ = kill_process_group(self.group, Signal::KILL);
+            let killed = Instant::now();
+            while test_kill_process_group(self.group).is_ok() && killed.elapsed() < DYING {
+                thread::sleep(LOOK);
+            }
         }
     }
 }

@@ -42,7 +42,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    fn of(name: &str) -> Option<Self> {
+    /// What a file of this name should be; `None` of one that is no checkpoint.
+    pub fn of(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
         match name.rsplit('.').next() {
             Some("safetensors") => Some(Self::Safetensors),
