@@ -292,6 +292,7 @@ mod tests {
         let files = [Wanted { path, bytes: 1 << 40 }];
         let loaded = load(&files, None, 1, &AtomicBool::new(true), |_| {}).unwrap();
         assert!(loaded.is_cancelled);
-        assert!(loaded.done() < 1 << 39, "{} bytes in {:?}", loaded.done(), start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(2));
+        assert!(loaded.done() <= 16 << 30, "{}", loaded.done());
     }
 }

@@ -277,9 +277,11 @@ proptest! {
 
     #[test]
     fn no_address_or_name_survives(
-        ip in "(1[1-9]|[2-9])\\.[0-9]{2}\\.1[0-9]{2}\\.2[0-4][0-9]", mac in "([0-9a-f]{2}:){5}[0-9a-f]{2}", user in "u[a-z]{3,12}", before in noise(),
+        ip in "(1[1-9]|[2-9])\\.[0-9]{2}\\.1[0-9]{2}\\.2[0-4][0-9]", mac in "([0-9a-f]{2}:){5}[0-9a-f]{2}", user in "[a-z]{3,12}", before in noise(),
         around in prop::sample::select(vec!["V", "x=V", "(V)", "\"V\"", "http://V:80/", "at V.", "V,"]),
     ) {
+        // What stands around it anyway is no name that survives.
+        prop_assume!(!"http".contains(&user));
         for secret in [&ip, &mac] {
             let text = format!("{before}\n{}\n", around.replace('V', secret));
             prop_assert!(!redaction().text(&text).contains(secret), "{text}");

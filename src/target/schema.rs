@@ -448,7 +448,7 @@ mod tests {
             assert_eq!(looked_at("diffusers-unipc-multistep-scheduler", &text).1, renamed);
         }
         // What the new name does not allow would do harm there.
-        for value in ["null", "\"auto\"", "0", "NaN", "\"\\ud800\""] {
+        for value in ["null", "\"auto\"", "0", "NaN", "1e400", "\"\\ud800\""] {
             let text = written(value);
             let (said, mended) = looked_at("diffusers-unipc-multistep-scheduler", &text);
             assert!(said[0].starts_with("`shift` is deprecated: "), "{said:?}");

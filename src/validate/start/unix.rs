@@ -110,12 +110,15 @@ pub(super) fn watch(command: &OsStr) -> io::Result<()> {
     }
     let mut line = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     line.set_read_timeout(Some(LOOK))?;
-    let group = match adopt().and_then(|()| run(command)) {
-        Ok(group) => group,
+    let mut shell = match adopt().and_then(|()| shell(command)) {
+        Ok(shell) => shell,
         Err(error) => return line.write_all(&(-error.raw_os_error().unwrap_or(1)).to_ne_bytes()),
     };
+    let group = Pid::from_child(&shell);
     // That nobody hears it is seen when the line is read.
     let _ = line.write_all(&group.as_raw_pid().to_ne_bytes());
+    // Only now does the command run: who has to stop it knows its group.
+    let _ = shell.stdin.take().map(|mut go| go.write_all(b"\n"));
     while !stop.load(Ordering::Relaxed) && is_held(&mut line) {
         reap(|process, status| {
             if process == group {
@@ -139,9 +142,11 @@ fn adopt() -> io::Result<()> {
     Ok(())
 }
 
-fn run(command: &OsStr) -> io::Result<Pid> {
-    let shell = Command::new("sh").arg("-c").arg(command).process_group(0).stdin(Stdio::null()).spawn()?;
-    Ok(Pid::from_child(&shell))
+// A shell that becomes that of the command when it hears a line, and ends when it hears that none comes.
+fn shell(command: &OsStr) -> io::Result<Child> {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read -r _ && exec sh -c \"$1\" </dev/null", "sh"]).arg(command);
+    shell.process_group(0).stdin(Stdio::piped()).spawn()
 }
 
 // Whether the program holds its end; waits for a look's time to see.
